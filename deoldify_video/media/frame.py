@@ -1,0 +1,28 @@
+"""A film frame on its way through the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass
+class FilmFrame:
+    """One frame: its light at full size, a small copy for the network, and the colours that the stages add.
+
+    - `luma`: the Y' plane as decoded, uint8 or uint16 (H, W), never written to
+    - `pts`: presentation stamp in the film's `time_base`
+    - `grey`: the light at render size, uint8 (h, w), full range 0..255, sRGB-encoded
+    - `shot`: number of the shot, counted from 0; it rises by one at every cut
+    - `ab`: Lab a and b at render size, float32 (2, h, w), set by the colorizer and replaced by the smoother
+    """
+
+    index: int
+    pts: int
+    luma: NDArray[Any]
+    grey: NDArray[np.uint8]
+    shot: int = 0
+    ab: NDArray[np.float32] | None = None
