@@ -1,18 +1,29 @@
-"""Weights files: safetensors with readable metadata, loaded strictly."""
+"""Weights files: safetensors with readable metadata, published `.pth` and `.bin` files, and strict loading of both.
+
+Foreign files are only ever opened with `weights_only=True`, so that no code in them runs. Zip containers and safetensors are
+mapped into memory instead of read, and a network is built without storage first; loading then peaks little above the size of
+the weights.
+"""
 
 from __future__ import annotations
 
 import json
+import pickle
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from deoldify_video.errors import DependencyError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 CONFIG_KEY = "config"  # metadata entry that holds the network's configuration as JSON
+WRAPPERS = ("model", "params", "state_dict")  # keys under which published files keep their state dict
+_ZIP_MAGIC = b"PK\x03\x04"
+_HEAD_BYTES = 512
 
 
 def shipped_weights(name: str) -> Path:
@@ -40,10 +51,100 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, metadata
 
 
-def write_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write tensors as float16 safetensors; metadata values that are no strings become JSON."""
+def write_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any], *, half: bool = True) -> None:
+    """Write tensors as safetensors; metadata values that are no strings become JSON.
+
+    With `half` floating-point tensors are rounded to float16, otherwise every tensor keeps its type.
+    """
     from safetensors.torch import save_file
 
-    half = {key: value.detach().half().contiguous() if value.is_floating_point() else value for key, value in tensors.items()}
+    stored = {
+        key: (value.detach().half() if half and value.is_floating_point() else value.detach()).contiguous()
+        for key, value in tensors.items()
+    }
     text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
-    save_file(half, path, metadata=text)
+    save_file(stored, path, metadata=text)
+
+
+def read_published(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read any weights file that people own: `.pth`, `.pt` and `.bin` in the zip or the old container, or `.safetensors`.
+
+    Returns the tensors by name, as stored, and the metadata (empty but for safetensors). A state dict may stand alone or under
+    one of `WRAPPERS`. Raises `DependencyError` that says what the file is instead: missing, a saved web page, a Git LFS pointer,
+    cut off, or something other than weights.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except FileNotFoundError as error:
+        raise DependencyError(f"there is no weights file {path}.") from error
+    except OSError as error:
+        raise DependencyError(f"{path} cannot be read: {error.strerror}.") from error
+    if head.lstrip().startswith(b"<"):
+        raise DependencyError(f"{path} is a saved web page, not a weights file; download the file itself.")
+    if head.startswith(b"version https://git-lfs"):
+        raise DependencyError(f"{path} is a Git LFS pointer, not the weights themselves; download the file itself.")
+    if path.suffix == ".safetensors":
+        return read_weights(path)
+    return _state_dict(_unpickle(path, mapped=head.startswith(_ZIP_MAGIC)), path), {}
+
+
+def _unpickle(path: Path, *, mapped: bool) -> object:
+    import torch
+
+    try:
+        with torch.serialization.safe_globals([slice]):  # the optimiser part of fastai's files holds slices
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as error:
+        if "Unsupported global" in str(error) or "Unsupported class" in str(error):
+            raise DependencyError(
+                f"{path} holds Python objects besides weights and is refused for safety; save its state dict alone."
+            ) from error
+        raise DependencyError(f"{path} is no weights file or is damaged.") from error
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
+        raise DependencyError(f"{path} is cut off or damaged; download it again.") from error
+
+
+def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
+    import torch
+
+    while isinstance(content, dict):
+        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), None)
+        if inner is None:
+            break
+        content = inner
+    if isinstance(content, dict) and content and all(isinstance(value, torch.Tensor) for value in content.values()):
+        return {str(key): value.detach() for key, value in content.items()}
+    raise DependencyError(
+        f"{path} holds no state dict; expected names and tensors, alone or under one of {', '.join(WRAPPERS)}."
+    )
+
+
+def load_strictly(
+    network: NetworkT, tensors: dict[str, Tensor], path: Path, *, folded: bool = False, unused: tuple[str, ...] = ()
+) -> NetworkT:
+    """Give `network`, built on the meta device, its tensors; unless they are `folded` already, fold the norms on the way.
+
+    `tensors` is emptied tensor by tensor and folding happens in its memory, so that loading does not peak. Every name and shape
+    must fit; names that start with one of `unused` are dropped first. Returns the network in float32 and eval mode; raises
+    `DependencyError` with the first few misfits.
+    """
+    from deoldify_video.models.folding import fold_norms
+
+    for key in [key for key in tensors if unused and key.startswith(unused)]:
+        del tensors[key]
+    misfits = [] if folded else fold_norms(network, tensors)
+    expected = network.state_dict()
+    misfits += [f"{key} is missing" for key in expected.keys() - tensors.keys()]
+    for key, value in tensors.items():
+        if key not in expected:
+            misfits.append(f"{key} is unexpected")
+        elif value.shape != expected[key].shape:
+            misfits.append(f"{key} is {tuple(value.shape)} instead of {tuple(expected[key].shape)}")
+    if misfits:
+        shown = "; ".join(sorted(misfits)[:3])
+        raise DependencyError(f"{path} does not fit {type(network).__name__}: {len(misfits)} misfits, such as {shown}.")
+    for key, value in tensors.items():
+        tensors[key] = value.float() if value.is_floating_point() else value
+    network.load_state_dict(tensors, assign=True)
+    return network.requires_grad_(False).eval()
