@@ -1,0 +1,1 @@
+"""Measures how good the colours are, against true colour pictures and films."""

@@ -44,7 +44,7 @@ def grain(picture: Picture, rng: np.random.Generator) -> Picture:
 def blur(picture: Picture, rng: np.random.Generator) -> Picture:
     """A soft lens or a soft copy; now and then the opposite, sharpening by a careless transfer."""
     soft = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.6))
-    return np.clip(2 * picture - soft, 0, 1) if rng.random() < 0.25 else soft
+    return np.clip(2 * picture - soft, 0, 1) if rng.random() < 0.25 else soft.astype(np.float32, copy=False)
 
 
 def scratches(picture: Picture, rng: np.random.Generator) -> Picture:
@@ -65,14 +65,16 @@ def vignette(picture: Picture, rng: np.random.Generator) -> Picture:
     height, width = picture.shape
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-    return picture * (1 - np.float32(rng.uniform(0.1, 0.4)) * (x * x + y * y) / 2)
+    return (picture * (1 - np.float32(rng.uniform(0.1, 0.4)) * (x * x + y * y) / 2)).astype(np.float32, copy=False)
 
 
 def compress(picture: Picture, rng: np.random.Generator) -> Picture:
     """Block damage of a small JPEG or MPEG copy."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 70))]
     _, data = cv2.imencode(".jpg", (picture * 255).astype(np.uint8), quality)
-    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+    damaged = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    assert damaged is not None  # what OpenCV has just written it can read
+    return damaged.astype(np.float32) / np.float32(255)
 
 
 # In the order in which they happen to a film: light, lens, stock, laboratory, wear, transfer.

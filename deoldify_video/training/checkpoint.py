@@ -1,0 +1,120 @@
+"""What a training leaves behind, written so that a kill or a full disk never costs the last good state.
+
+A run folder holds:
+
+    run.json             what was asked for: recipe, seed, data, version
+    state.pt             everything needed to go on (networks, averages, optimisers, counters); one file, replaced whole
+    last.safetensors     the averaged weights of the last save, best.safetensors those of the best validation
+    checkpoints/         the averaged weights of each check, in phases that keep them
+    log.jsonl, events*   losses and scores over the steps
+    sheets/              pictures: grey, ours, truth
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from deoldify_video.errors import InputError, OutputError
+from deoldify_video.models.compact import Compact, CompactConfig, load_compact
+from deoldify_video.models.weights import CONFIG_KEY, write_weights
+
+STATE, RUN, BEST, LAST = "state.pt", "run.json", "best.safetensors", "last.safetensors"
+_PART = ".part"
+
+
+def write_whole(path: Path, data: bytes | memoryview) -> None:
+    """Write a file: `path` holds the old content or all of the new. Raises `OutputError` when that fails."""
+    part = path.with_name(path.name + _PART)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        _remove(part)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}; what was saved before is intact.") from error
+
+
+def write_network(path: Path, network: Compact, card: dict[str, Any]) -> None:
+    """Write weights as float16 safetensors that `colorize --model` takes; `card` becomes readable metadata beside the config."""
+    part = path.with_name(path.name + _PART)
+    tensors = {key: value.cpu() for key, value in network.state_dict().items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_weights(part, tensors, {**card, CONFIG_KEY: asdict(network.config)})
+        part.chmod(0o644)  # safetensors makes files that only their owner can read
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        _remove(part)
+        raise OutputError(f"cannot write {path}: {error}; what was saved before is intact.") from error
+
+
+def _remove(part: Path) -> None:
+    try:
+        part.unlink(missing_ok=True)
+    except OSError:
+        return  # the message about the cause, which follows, matters more than a leftover
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a training's state. It is serialised in memory first, so that a full disk shows as a plain `OutputError`."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_whole(path, buffer.getbuffer())
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a state written by `save_state`, on the CPU; raises `InputError` when it is missing or damaged."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"there is nothing to resume: {path} does not exist; start without --resume.") from error
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(f"{path} is no training state or is damaged: {str(error).splitlines()[0]}.") from error
+    return state
+
+
+def load_initial(path: Path) -> tuple[Compact, dict[str, Tensor] | None]:
+    """The network to start from, and the colour classifier where one is stored beside it.
+
+    `path`: a safetensors file, a run folder (its best weights, else its last), or a training state (`.pt`; its average).
+    Raises `InputError` or `DependencyError` when there is none.
+    """
+    if path.is_dir():
+        found = next((path / name for name in (BEST, LAST, STATE) if (path / name).is_file()), None)
+        if found is None:
+            raise InputError(f"{path} is no run folder: it holds neither {BEST} nor {LAST}.")
+        classifier = load_state(path / STATE).get("classifier") if (path / STATE).is_file() else None
+        return load_initial(found)[0], classifier
+    if path.suffix == ".safetensors":
+        return load_compact(path), None
+    state = load_state(path)
+    network = Compact(CompactConfig(**state.get(CONFIG_KEY, {})))
+    try:
+        network.load_state_dict(state["ema"])
+    except (KeyError, RuntimeError, AttributeError) as error:
+        raise InputError(f"{path} holds no `compact` network: {str(error).splitlines()[0]}") from error
+    return network, state.get("classifier")
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The content of a run folder's `run.json`; raises `InputError` when there is none or it is damaged."""
+    try:
+        run: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} is no run folder: it has no {RUN}.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {folder / RUN}: {error}.") from error
+    return run

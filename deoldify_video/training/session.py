@@ -1,0 +1,307 @@
+"""A training under way: its data, networks, optimisers and counters, and the files it writes. `train.py` drives it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import deoldify_video
+from deoldify_video.errors import InputError, OutputError, UsageError
+from deoldify_video.evaluation.sheet import write_sheet
+from deoldify_video.models.colorizer import choose_device, choose_precision
+from deoldify_video.models.compact import Compact, CompactConfig
+from deoldify_video.models.weights import CONFIG_KEY
+from deoldify_video.training.checkpoint import (
+    BEST,
+    LAST,
+    RUN,
+    STATE,
+    load_initial,
+    load_state,
+    read_run,
+    save_state,
+    write_network,
+    write_whole,
+)
+from deoldify_video.training.critic import PatchCritic, make_critic_optimizer
+from deoldify_video.training.dataset import Photos, read_data
+from deoldify_video.training.losses import PaletteTargets, palette_prior, rebalancing
+from deoldify_video.training.perceptual import ColourClassifier, VggFeatures
+from deoldify_video.training.recipe import ADVERSARIAL, CLASSIFIER, CRITIC, STANDARD, Phase, Recipe, recipe_from_json
+from deoldify_video.training.steps import Tools
+from deoldify_video.training.validate import Validation, score_of
+from deoldify_video.training.view import MetricsLog, View
+
+SHEET_PICTURES, SHEET_TEMPERATURE = 12, 0.6
+HELD_OUT_EVERY = 50  # without --val, one picture in this many validates
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What `train` is asked for. Exactly one of `steps` and `minutes` is the budget of all phases together."""
+
+    data: tuple[Path, ...]
+    run: Path
+    val: tuple[Path, ...] = ()
+    recipe: Recipe = STANDARD
+    steps: int | None = None
+    minutes: float | None = None
+    init: Path | None = None
+    resume: bool = False
+    device: str = "auto"
+    seed: int = 0
+    save_minutes: float = 5.0
+    sheet_minutes: float = 20.0
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.minutes is None):
+            raise UsageError("give the budget of the training either as --minutes or as --steps.")
+        if (self.steps if self.steps is not None else self.minutes or 0) <= 0:
+            raise UsageError("the budget of the training must be positive.")
+
+
+@dataclass
+class Counters:
+    """Where a training stands; part of the checkpoint."""
+
+    phase: int = 0
+    phase_step: int = 0
+    phase_seconds: float = 0.0
+    step: int = 0
+    seconds: float = 0.0
+    checks: int = 0  # done in this phase
+    best_score: float | None = None
+    best_step: int = 0
+
+
+@dataclass
+class Data:
+    """The pictures of a training."""
+
+    photos: Photos
+    tiles: Photos
+    validation: Validation
+    classes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.classes = max(self.tiles.labels, default=-1) + 1
+
+
+def read_training_data(options: TrainOptions, view: View) -> Data:
+    """Read the pictures to learn from and those to validate with; what cannot be read is named."""
+    photos, tiles, unreadable = read_data(options.data)
+    if options.val:
+        held_out, _, bad = read_data(options.val)
+        unreadable += bad
+    else:
+        held_out, photos = _split(photos)
+    for name in unreadable:
+        view.say(f"cannot read {name}; it is left out")
+    if not photos and not tiles:
+        raise InputError("the data has no pictures left to train on; give more, or a validation set of its own with --val.")
+    view.say(f"{len(photos)} photographs, {len(tiles)} labelled tiles, {len(held_out)} photographs to validate with")
+    return Data(photos if photos else tiles, tiles, Validation(held_out if held_out else tiles))
+
+
+def _split(photos: Photos) -> tuple[Photos, Photos]:
+    """(held out, the rest) of the photographs: every fiftieth, and at least one, is held out."""
+    parts = Photos(), Photos()
+    for index, (key, picture, label) in enumerate(zip(photos.keys, photos.pictures, photos.labels, strict=True)):
+        parts[min(1, index % HELD_OUT_EVERY)].add(key, picture, label)
+    return parts
+
+
+class Training:
+    """A training under way: its networks, counters and files. `train` below drives it."""
+
+    def __init__(self, options: TrainOptions, view: View) -> None:
+        state = self._open_run(options)
+        self.options, self.view = options, view
+        self.device = choose_device(options.device)
+        self.bf16 = self.device.type == "cuda" or choose_precision("auto", self.device) == "bf16"
+        run = read_run(options.run) if state else {}
+        self.recipe = recipe_from_json(json.dumps(run["recipe"]), "run.json") if state else options.recipe
+        self.seed = int(run["seed"]) if state else options.seed
+        self.fine_tunes = bool(run["init"]) if state else options.init is not None
+        self.data = read_training_data(options, view)
+        self.counters = Counters(**state["counters"]) if state else Counters()
+        torch.manual_seed(self.seed)
+        self._make_networks(state)
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.critic_optimizer: torch.optim.Optimizer | None = None
+        self._optimizer_state = (state or {}).get("optimizer"), (state or {}).get("critic_optimizer")
+        if not state:
+            self._write_run()
+
+    @staticmethod
+    def _open_run(options: TrainOptions) -> dict[str, Any] | None:
+        if options.resume:
+            return load_state(options.run / STATE)
+        if (options.run / STATE).exists():
+            raise OutputError(f"{options.run} holds a training already; go on with --resume, or choose another folder.")
+        return None
+
+    def _make_networks(self, state: dict[str, Any] | None) -> None:
+        classifier = None
+        if state:
+            network = Compact(CompactConfig(**state[CONFIG_KEY]))
+            network.load_state_dict(state["generator"])
+            classifier = state["classifier"]
+        elif self.options.init:
+            network, classifier = load_initial(self.options.init)
+        else:
+            network = Compact(CompactConfig(**{"classes": self.data.classes, **self.recipe.network}))
+        if self.data.classes > network.config.classes > 0:
+            raise UsageError(f"the data has {self.data.classes} classes, the network only {network.config.classes}.")
+        generator = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(generator).eval().requires_grad_(False)
+        if state:
+            self.average.load_state_dict(state["ema"])
+        targets = PaletteTargets(generator.palette).to(self.device)
+        prior = state["prior"] if state else palette_prior(targets.cpu(), self.data.photos, self.seed)
+        self.prior = prior.to(self.device)
+        self.tools = Tools(self.device, self.bf16, generator, targets.to(self.device), torch.ones_like(self.prior))
+        if any(phase.kind in (CRITIC, ADVERSARIAL) for phase in self.recipe.phases):
+            self.tools.critic = PatchCritic().to(self.device)
+            if state and state["critic"]:
+                self.tools.critic.load_state_dict(state["critic"])
+        if self.recipe.vgg:
+            self.tools.features = VggFeatures(self.recipe.vgg).to(self.device).eval().requires_grad_(False)
+        elif classifier:
+            self.tools.classifier = ColourClassifier(len(classifier["head.bias"])).to(self.device)
+            self.tools.classifier.load_state_dict(classifier)
+
+    def _write_run(self) -> None:
+        card = {
+            "recipe": json.loads(self.recipe.to_json()),
+            "seed": self.seed,
+            "budget": {"steps": self.options.steps, "minutes": self.options.minutes},
+            "init": self.options.init.name if self.options.init else None,
+            "data": {"from": [path.name for path in self.options.data], "photos": len(self.data.photos)},
+            "tiles": len(self.data.tiles),
+            "version": getattr(deoldify_video, "__version__", "unknown"),
+        }
+        write_whole(self.options.run / RUN, json.dumps(card, indent=2).encode())
+
+    # -- one phase ------------------------------------------------------------------------------------------------------------
+
+    def reason_to_skip(self, phase: Phase) -> str | None:
+        """Why `phase` cannot or need not run here, or None."""
+        if phase.kind == CLASSIFIER:
+            if not self.recipe.needs_classifier:
+                return "no phase uses the features of a colour classifier"
+            if self.data.classes < 2:
+                return "the data has no class labels; the perceptual loss is off"
+            if self.tools.classifier is not None and self.counters.phase_step == 0:
+                return "a trained colour classifier came with the starting weights"
+        if phase.kind != CLASSIFIER and not phase.photos and not len(self.data.tiles):
+            return "it asks for labelled tiles alone, and the data has none"
+        return None
+
+    def begin_phase(self, phase: Phase) -> None:
+        """Make the phase's optimisers, or restore them, and freeze what only helps."""
+        tools = self.tools
+        if phase.kind == CLASSIFIER and tools.classifier is None:
+            tools.classifier = ColourClassifier(self.data.classes).to(self.device)
+        if tools.classifier is not None:
+            learning = phase.kind == CLASSIFIER
+            tools.classifier.train(learning).requires_grad_(learning)
+            if not self.recipe.vgg:
+                tools.features = tools.classifier
+        tools.weights = rebalancing(self.prior, phase.rebalance)
+        learner: nn.Module | None = tools.classifier if phase.kind == CLASSIFIER else tools.generator
+        self.optimizer = self.critic_optimizer = None
+        if phase.kind != CRITIC and learner is not None:
+            self.optimizer = torch.optim.AdamW(
+                learner.parameters(), phase.lr_from, betas=(0.9, 0.99), weight_decay=phase.weight_decay
+            )
+        if phase.kind in (CRITIC, ADVERSARIAL) and tools.critic is not None:
+            tools.critic.train()
+            self.critic_optimizer = make_critic_optimizer(tools.critic, phase.critic_lr)
+        saved, saved_critic = self._optimizer_state
+        if saved and self.optimizer:
+            self.optimizer.load_state_dict(saved)
+        if saved_critic and self.critic_optimizer:
+            self.critic_optimizer.load_state_dict(saved_critic)
+        self._optimizer_state = None, None
+
+    def progress(self) -> float:
+        """Done part of the current phase, 0 to 1."""
+        shares = [phase.share for phase in self.recipe.phases]
+        part = shares[self.counters.phase] / sum(shares)
+        if self.options.steps is not None:
+            return self.counters.phase_step / max(1, round(self.options.steps * part))
+        assert self.options.minutes is not None
+        return self.counters.phase_seconds / (60.0 * self.options.minutes * part)
+
+    @torch.no_grad()
+    def update_average(self, decay: float) -> None:
+        """Move the averaged weights towards the current ones; faster in the first steps, when there is no past to keep."""
+        if not self.fine_tunes:
+            decay = min(decay, (1 + self.counters.step) / (10 + self.counters.step))
+        for mean, now in zip(self.average.state_dict().values(), self.tools.generator.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1.0 - decay)
+            else:
+                mean.copy_(now)
+
+    # -- files ----------------------------------------------------------------------------------------------------------------
+
+    def card(self) -> dict[str, Any]:
+        """Readable facts that travel inside the weights files."""
+        return {
+            "recipe": self.recipe.name,
+            "phase": self.recipe.phases[min(self.counters.phase, len(self.recipe.phases) - 1)].name,
+            "step": self.counters.step,
+            "hours": round(self.counters.seconds / 3600, 3),
+            "device": self.device.type,
+            "score_db": self.counters.best_score,
+        }
+
+    def save(self) -> None:
+        """Write the whole state, then the averaged weights for use."""
+        tools = self.tools
+        state = {
+            CONFIG_KEY: asdict(tools.generator.config),
+            "counters": asdict(self.counters),
+            "generator": tools.generator.state_dict(),
+            "ema": self.average.state_dict(),
+            "prior": self.prior.cpu(),
+            "critic": tools.critic.state_dict() if tools.critic else None,
+            "classifier": tools.classifier.state_dict() if tools.classifier else None,
+            "optimizer": self.optimizer.state_dict() if self.optimizer else None,
+            "critic_optimizer": self.critic_optimizer.state_dict() if self.critic_optimizer else None,
+        }
+        save_state(self.options.run / STATE, state)
+        write_network(self.options.run / LAST, self.average, self.card())
+
+    def check(self, phase: Phase, log: MetricsLog) -> None:
+        """Validate the averaged weights; keep them as the best if they are."""
+        curve = self.data.validation.curve(self.average, self.device, self.bf16)
+        score, counters = score_of(curve), self.counters
+        values = {"score_db": score}
+        for point in curve:
+            values[f"gain_db_T{point.temperature}"] = point.gain_db
+            values[f"cf_ratio_T{point.temperature}"] = point.cf_ratio
+        log.add(counters.step, phase.name, values)
+        text = "  ".join(f"T {p.temperature}: {p.gain_db:+.2f} dB, CF {p.cf_ratio:.2f}" for p in curve)
+        self.view.say(f"step {counters.step}, score {score:+.2f} dB  ({text})")
+        if phase.keep:
+            name = f"checkpoints/{phase.name}-{counters.checks:02d}.safetensors"
+            write_network(self.options.run / name, self.average, {**self.card(), "score_db": score})
+        if counters.best_score is None or score > counters.best_score:
+            counters.best_score, counters.best_step = score, counters.step
+            write_network(self.options.run / BEST, self.average, self.card())
+
+    def sheet(self) -> None:
+        """Write a sheet of grey, ours and truth."""
+        rows = self.data.validation.rows(
+            self.average, self.device, self.bf16, temperature=SHEET_TEMPERATURE, count=SHEET_PICTURES
+        )
+        write_sheet(self.options.run / "sheets" / f"step-{self.counters.step:07d}.png", rows)

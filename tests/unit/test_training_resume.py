@@ -1,0 +1,203 @@
+"""The training loop: it learns, it resumes to the last bit, it loses nothing when it is stopped or the disk is full."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from deoldify_video.errors import InputError, OutputError, UsageError
+from deoldify_video.models.compact import load_compact
+from deoldify_video.models.weights import read_weights
+from deoldify_video.training import checkpoint
+from deoldify_video.training.checkpoint import load_initial, load_state
+from deoldify_video.training.recipe import ADVERSARIAL, CRITIC, SMALL, LossWeights, Phase, Recipe
+from deoldify_video.training.session import TrainOptions
+from deoldify_video.training.train import train
+from deoldify_video.training.view import Silent
+
+NETWORK = {"stem": 8, "widths": (8, 12, 16, 16), "blocks": (1, 1, 1, 1), "decoder": (16, 12, 12)}
+BATCH = {
+    "tiles": 0,
+    "photos": 4,
+    "photo_px": 32,
+    "warmup_steps": 0,
+    "ema_decay": 0.9,
+    "checks": 1,
+    "lr_from": 3e-3,
+    "lr_to": 3e-3,
+}
+RECIPE = Recipe("test", (Phase("broad", **BATCH),), NETWORK)
+
+
+class Crash(Exception):
+    """Stands for a kill."""
+
+
+class CrashAt(Silent):
+    def __init__(self, step: int) -> None:
+        self.at = step
+
+    def step(self, phase, number, progress, losses, rate):
+        if number > self.at:
+            raise Crash
+
+
+class Record(Silent):
+    def __init__(self) -> None:
+        self.losses: list[dict[str, float]] = []
+        self.said: list[str] = []
+
+    def say(self, text):
+        self.said.append(text)
+
+    def step(self, phase, number, progress, losses, rate):
+        self.losses.append(dict(losses))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures in which colour follows lightness: dark green below, bright blue above."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        picture = np.empty((48, 64, 3), np.uint8)
+        horizon = int(rng.integers(16, 32))
+        picture[:horizon], picture[horizon:] = (235, 190, 120), (30, 90, 20)  # BGR
+        noise = rng.integers(-12, 12, picture.shape[:2])[..., None]
+        cv2.imwrite(str(folder / f"{number:02d}.png"), np.clip(picture.astype(int) + noise, 0, 255).astype(np.uint8))
+    return folder
+
+
+def options(data: Path, run: Path, **more: object) -> TrainOptions:
+    return replace(TrainOptions((data,), run, recipe=RECIPE, steps=6, device="cpu", sheet_minutes=1e6), **more)
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    state = load_state(run / "state.pt")
+    return {f"{part}.{key}": value for part in ("generator", "ema") for key, value in state[part].items()}
+
+
+def test_a_killed_training_resumes_to_the_same_bits(data: Path, tmp_path: Path) -> None:
+    train(options(data, tmp_path / "whole"))
+    with pytest.raises(Crash):
+        train(options(data, tmp_path / "parts", save_minutes=0), CrashAt(3))
+    assert load_state(tmp_path / "parts" / "state.pt")["counters"]["step"] == 3
+    train(options(data, tmp_path / "parts", resume=True))
+    whole, parts = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+def test_an_adversarial_training_resumes_to_the_same_bits(data: Path, tmp_path: Path) -> None:
+    phases = (
+        Phase("critic", CRITIC, **BATCH),
+        Phase("adversarial", ADVERSARIAL, **{**BATCH, "keep": True, "checks": 2}, loss=LossWeights(adversarial=0.1)),
+    )
+    recipe = Recipe("gan", phases, NETWORK)
+    train(options(data, tmp_path / "whole", recipe=recipe, steps=8))
+    for crash, resume in ((2, False), (6, True)):
+        with pytest.raises(Crash):
+            train(options(data, tmp_path / "parts", recipe=recipe, steps=8, save_minutes=0, resume=resume), CrashAt(crash))
+    train(options(data, tmp_path / "parts", recipe=recipe, steps=8, resume=True))
+    whole, parts = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+    kept = sorted(path.name for path in (tmp_path / "whole" / "checkpoints").iterdir())
+    assert kept == ["adversarial-01.safetensors", "adversarial-02.safetensors"]
+
+
+def test_training_lowers_the_loss_and_its_weights_load(data: Path, tmp_path: Path) -> None:
+    view = Record()
+    ended = train(options(data, tmp_path / "run", steps=60), view)
+    first, last = (np.mean([loss["photo_ce"] for loss in part]) for part in (view.losses[:5], view.losses[-5:]))
+    assert last < 0.7 * first
+    assert ended.step == 60
+    assert ended.best_score is not None
+    for name in ("best", "last"):
+        network = load_compact(tmp_path / "run" / f"{name}.safetensors")
+        assert network(torch.zeros(1, 1, 32, 32)).shape == (1, len(network.palette), 8, 8)
+    _, metadata = read_weights(tmp_path / "run" / "best.safetensors")
+    assert metadata["recipe"] == "test"
+    assert len(list((tmp_path / "run" / "sheets").glob("*.png"))) == 1
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert any("score_db" in row for row in rows)
+    assert list((tmp_path / "run").glob("events.out.tfevents.*"))
+
+
+def test_every_phase_of_the_small_recipe_runs_and_what_cannot_is_named(data: Path, tmp_path: Path) -> None:
+    view = Record()
+    tiny = replace(SMALL, network=NETWORK, phases=tuple(replace(phase, photos=2, photo_px=32) for phase in SMALL.phases))
+    train(options(data, tmp_path / "run", recipe=tiny, steps=10), view)
+    assert any("classifier is skipped" in line and "no class labels" in line for line in view.said)
+    assert any("adversarial" in loss or "photo_adversarial" in loss for loss in view.losses)
+
+
+def test_a_signal_finishes_the_step_and_saves(data: Path, tmp_path: Path) -> None:
+    class Terminate(Silent):
+        def step(self, phase, number, progress, losses, rate):
+            if number == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(options(data, tmp_path / "run"), Terminate())
+    assert load_state(tmp_path / "run" / "state.pt")["counters"]["step"] == 2
+
+
+def test_a_full_disk_is_an_output_error_and_keeps_the_last_state(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(options(data, tmp_path / "run", steps=1))
+    before = (tmp_path / "run" / "state.pt").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(OutputError, match=r"No space left on device; what was saved before is intact"):
+        train(options(data, tmp_path / "run", steps=2, resume=True))
+    assert (tmp_path / "run" / "state.pt").read_bytes() == before
+    assert not list((tmp_path / "run").glob("*.part"))
+
+
+def test_a_run_folder_is_never_overwritten_nor_resumed_from_nothing(data: Path, tmp_path: Path) -> None:
+    train(options(data, tmp_path / "run", steps=1))
+    with pytest.raises(OutputError, match="holds a training already"):
+        train(options(data, tmp_path / "run", steps=1))
+    with pytest.raises(InputError, match="nothing to resume"):
+        train(options(data, tmp_path / "other", steps=1, resume=True))
+    (tmp_path / "run" / "state.pt").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(InputError, match="damaged"):
+        train(options(data, tmp_path / "run", steps=1, resume=True))
+
+
+def test_fine_tuning_starts_from_weights_a_state_or_a_run(data: Path, tmp_path: Path) -> None:
+    train(options(data, tmp_path / "run", steps=2))
+    state = load_state(tmp_path / "run" / "state.pt")["ema"]
+    for source in (tmp_path / "run", tmp_path / "run" / "last.safetensors", tmp_path / "run" / "state.pt"):
+        network, _ = load_initial(source)
+        assert torch.allclose(network.head.weight, state["head.weight"], atol=1e-3)
+    train(options(data, tmp_path / "tuned", steps=2, init=tmp_path / "run"))
+    assert load_state(tmp_path / "tuned" / "state.pt")["config"]["stem"] == NETWORK["stem"]
+    with pytest.raises(InputError, match="no run folder"):
+        load_initial(tmp_path)
+
+
+def test_the_budget_is_steps_or_minutes(data: Path, tmp_path: Path) -> None:
+    for budget in ({"steps": None}, {"minutes": 1.0}, {"steps": 0}):
+        with pytest.raises(UsageError, match="budget"):
+            options(data, tmp_path, **budget)
