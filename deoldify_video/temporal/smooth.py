@@ -1,0 +1,211 @@
+"""Colours that hold still: ab averaged along the motion of the picture, over the past of the shot and a few frames ahead.
+
+For every frame three sums meet, each fetched along the optical flow to where its pixels are now:
+
+- the past, forgetting by `smoothing` with every frame: a running mean at the start of a track, a moving average later;
+- the frame itself;
+- the future, the `lookahead` frames that follow, forgetting in the same way, so that the answer does not lag behind.
+
+A pixel's sum loses weight where the flow does not return (occluded, uncovered) or where the light found there differs (another
+thing). Where past and future disagree by more than the track's own flicker, the colour really changes: then only the side that
+the frame itself agrees with counts, so that a change stays sharp in time. Where they agree, the mean of the track wins over
+whatever the single frame says.
+
+The sums are moments, (a, b, a^2 + b^2, 1) weighted: adding them is all there is to averaging, and warping them weighs well
+known pixels over doubtful ones.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deoldify_video.errors import UsageError
+from deoldify_video.media.frame import FilmFrame
+from deoldify_video.temporal.flow import Flow, FlowFunction, Grey, Plane, inside, make_flow, match_light, mismatch, warp
+
+DEFAULT_SMOOTHING = 0.9  # memory of about ten frames to each side
+DEFAULT_LOOKAHEAD = 4  # frames
+
+_STRONGEST = 0.98  # memory of 50 frames; a longer one only follows the drift of the flow
+_WORK_PIXELS = 192 * 192  # ab is soft: the smoother works on a picture of this size and costs the same at every render factor
+_LIGHT_TOLERANCE = 24.0  # grey levels: at this difference of light a pixel counts for exp(-1)
+_MISS_TOLERANCE = 2.0  # round trips of the flow, in units of Sundaram's occlusion threshold
+_JITTER = 2.0  # ab: differences of this size between past and future are never a real change
+_SURENESS = 5.0  # past and future differ when their squared distance is this many times the track's variance
+_NEIGHBOURHOOD = (7, 7)  # work pixels over which that decision is pooled
+
+Moments: TypeAlias = NDArray[Any]  # float32 (h, w, 4): sums of a, b, a^2 + b^2 and 1
+
+
+@dataclass
+class Track:
+    """What the smoother remembers of a shot: the moments of every pixel's past, and the light under which they were seen.
+
+    `moments` float32 (h, w, 4) and `grey` uint8 (h, w), both at work size; `shot` is the number of the shot.
+    """
+
+    shot: int
+    grey: Grey
+    moments: Moments
+
+
+@dataclass
+class _Waiting:
+    """A frame in the window: its own moments, and the way to its neighbours (None at the ends of a shot)."""
+
+    frame: FilmFrame
+    grey: Grey
+    own: Moments
+    to_past: Flow | None = None  # flow from this frame to the one before
+    past_trust: Plane | None = None  # 0..1, how far what is found there belongs here
+    to_future: Flow | None = None
+    future_trust: Plane | None = None
+
+
+class Smoother:
+    """Replaces `ab` of frames by what holds still; push frames in order, and `flush` at the end of the film.
+
+    `smoothing` 0..1 is the weight that the track keeps from frame to frame; 0 passes frames through untouched. `lookahead` is
+    how many frames the smoother waits for (0: it only looks back). At most `lookahead` + 1 frames are held. A change of
+    `frame.shot` empties the window and starts anew, so that no colour crosses a cut.
+
+    Raises `UsageError` for values outside these ranges.
+    """
+
+    def __init__(
+        self, smoothing: float = DEFAULT_SMOOTHING, lookahead: int = DEFAULT_LOOKAHEAD, flow: FlowFunction | None = None
+    ) -> None:
+        if not 0.0 <= smoothing <= 1.0:
+            raise UsageError(f"smoothing must be between 0 and 1, not {smoothing}.")
+        if lookahead < 0:
+            raise UsageError(f"the smoother cannot look ahead {lookahead} frames; 0 or more.")
+        self._keep = min(smoothing, _STRONGEST)
+        self._lookahead = lookahead
+        self._flow = flow or make_flow()
+        self._window: deque[_Waiting] = deque()
+        self.track: Track | None = None
+
+    def push(self, frame: FilmFrame) -> list[FilmFrame]:
+        """Take a frame whose `grey` uint8 (h, w), `ab` float32 (2, h, w) and `shot` are set; return those that are finished."""
+        if self._keep == 0.0:
+            return [frame]
+        finished: list[FilmFrame] = []
+        if self._window and self._window[-1].frame.shot != frame.shot:
+            finished = self.flush()
+        if self.track is not None and self.track.shot != frame.shot:
+            self.track = None
+        waiting = self._prepare(frame)
+        if self._window:
+            self._connect(self._window[-1], waiting)
+        self._window.append(waiting)
+        if len(self._window) > self._lookahead:
+            finished.append(self._finish())
+        return finished
+
+    def flush(self) -> list[FilmFrame]:
+        """The frames still in the window, finished."""
+        finished = []
+        while self._window:
+            finished.append(self._finish())
+        return finished
+
+    def _prepare(self, frame: FilmFrame) -> _Waiting:
+        assert frame.ab is not None, "the smoother follows the colorizer"
+        height, width = frame.grey.shape
+        scale = min(1.0, (_WORK_PIXELS / (height * width)) ** 0.5)
+        size = (max(16, round(width * scale)), max(16, round(height * scale)))
+        a, b = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in frame.ab.astype(np.float32, copy=False))
+        own = cv2.merge([a, b, a * a + b * b, np.ones_like(a)])  # (h', w', 4)
+        waiting = _Waiting(frame, cv2.resize(frame.grey, size, interpolation=cv2.INTER_AREA), own)
+        if not self._window and self.track is not None and self.track.grey.shape == waiting.grey.shape:
+            self._connect(_Waiting(frame, self.track.grey, self.track.moments), waiting)
+        return waiting
+
+    def _connect(self, before: _Waiting, after: _Waiting) -> None:
+        before_grey = match_light(before.grey, after.grey)
+        flow_fw = self._flow(before_grey, after.grey)
+        flow_bw = self._flow(after.grey, before_grey)
+        before.to_future, before.future_trust = flow_fw, _trust(flow_fw, flow_bw, before_grey, after.grey)
+        after.to_past, after.past_trust = flow_bw, _trust(flow_bw, flow_fw, after.grey, before_grey)
+
+    def _finish(self) -> FilmFrame:
+        now = self._window.popleft()
+        past = self._past(now)
+        future = self._future(now)
+        if past is not None and future is not None:
+            past, future = _take_side(past, now.own, future)
+        memory = now.own if past is None else now.own + past
+        total = memory if future is None else memory + future
+        self.track = Track(now.frame.shot, now.grey, memory)
+        frame = now.frame
+        frame.track = self.track
+        assert frame.ab is not None
+        a, b, _, weight = cv2.split(total)
+        height, width = frame.grey.shape
+        means = [cv2.divide(plane, weight) for plane in (a, b)]
+        frame.ab = np.stack([cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR) for mean in means])  # (2, h, w)
+        return frame
+
+    def _past(self, now: _Waiting) -> Moments | None:
+        if self.track is None or now.to_past is None or now.past_trust is None:
+            return None
+        return _fetch(self.track.moments, now.to_past, now.past_trust, self._keep)
+
+    def _future(self, now: _Waiting) -> Moments | None:
+        chain = [now, *self._window]
+        moments: Moments | None = None
+        for here, there in zip(chain[-2::-1], chain[:0:-1], strict=True):
+            assert here.to_future is not None
+            assert here.future_trust is not None
+            seen = there.own if moments is None else there.own + moments
+            moments = _fetch(seen, here.to_future, here.future_trust, self._keep)
+        return moments
+
+
+def _fetch(moments: Moments, flow: Flow, trust: Plane, keep: float) -> Moments:
+    weight = trust * keep
+    return cv2.multiply(warp(moments, flow), cv2.merge([weight] * 4))
+
+
+def _trust(
+    flow: NDArray[np.float32], flow_back: NDArray[np.float32], here: NDArray[np.uint8], there: NDArray[np.uint8]
+) -> Plane:
+    """How far the pixel of `there` at the end of `flow` is the one of `here`: 0..1, float32 (h, w)."""
+    residual = cv2.blur(cv2.absdiff(warp(there, flow), here), (3, 3)).astype(np.float32)
+    doubt = mismatch(flow, flow_back) * (1.0 / _MISS_TOLERANCE) + residual * residual * (1.0 / _LIGHT_TOLERANCE**2)
+    trust = cv2.exp(-doubt)
+    trust[~inside(flow)] = 0.0
+    return trust
+
+
+def _mean(moments: Moments) -> tuple[Plane, Plane, Plane, Plane]:
+    """a, b, variance (of a plus of b) and weight of `moments`; all zero where nothing is known."""
+    a, b, square, weight = cv2.split(moments)
+    safe = np.maximum(weight, 1e-6)
+    a, b = a / safe, b / safe
+    return a, b, np.maximum(square / safe - a * a - b * b, 0.0), weight
+
+
+def _take_side(past: Moments, own: Moments, future: Moments) -> tuple[Moments, Moments]:
+    """Where past and future disagree by more than they flicker, scale down the one that the frame itself contradicts."""
+    past_a, past_b, past_variance, past_weight = _mean(past)
+    future_a, future_b, future_variance, future_weight = _mean(future)
+    own_a, own_b = cv2.extractChannel(own, 0), cv2.extractChannel(own, 1)
+    weight = past_weight + future_weight + 1e-6
+    noise = _JITTER**2 + (past_variance * past_weight + future_variance * future_weight) / weight
+    apart = (past_a - future_a) ** 2 + (past_b - future_b) ** 2
+    to_past = (own_a - past_a) ** 2 + (own_b - past_b) ** 2
+    to_future = (own_a - future_a) ** 2 + (own_b - future_b) ** 2
+    noise, apart, nearer = (cv2.blur(plane, _NEIGHBOURHOOD) for plane in (noise, apart, to_past - to_future))
+    known = past_weight * future_weight / ((past_weight + 0.5) * (future_weight + 0.5))  # 0 where there is nothing to compare
+    change = np.clip(apart * known / (_SURENESS * noise) - 1.0, 0.0, 1.0)
+    # 1 where the frame is of the future's colour, 0 where of the past's; apart is the largest that |nearer| can be on average
+    side = np.clip(nearer / (apart + 1e-6) + 0.5, 0.0, 1.0)
+    keep_past, keep_future = 1.0 - change * side, 1.0 - change * (1.0 - side)
+    return cv2.multiply(past, cv2.merge([keep_past] * 4)), cv2.multiply(future, cv2.merge([keep_future] * 4))
