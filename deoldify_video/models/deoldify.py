@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 from deoldify_video.color.lab import rgb_to_lab
 from deoldify_video.errors import DependencyError
 from deoldify_video.models.folding import FoldedBatchNorm, FoldedConv, FoldedPointwise
-from deoldify_video.models.weights import load_strictly, read_published
+from deoldify_video.models.weights import FOLDED_KEY, load_strictly, read_published
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -71,6 +72,7 @@ class ResidualBlock(nn.Module):
         self.downsample = nn.Sequential(FoldedConv(inputs, outputs, stride=stride, batch_norm="1")) if changes else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (B, in, h, w) -> (B, out, h / stride, w / stride)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.conv2(F.relu_(self.conv1(x)))
         if self.conv3 is not None:
@@ -117,6 +119,7 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (B, C, h, w) -> the same, each pixel with what it attends to."""
         tokens = x.flatten(2).transpose(1, 2)  # (B, N, C)
         seen = F.scaled_dot_product_attention(self.key(tokens), self.query(tokens), self.value(tokens), scale=1.0)
         return torch.addcmul(x, seen.transpose(1, 2).reshape_as(x), self.gamma)
@@ -142,6 +145,7 @@ class Shuffle(nn.Module):
         self.conv = nn.Sequential(conv)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (B, C, h, w) -> (B, C' / 4, 2h, 2w) of the convolution's C' channels."""
         return blur(F.pixel_shuffle(F.relu_(self.conv(x)), 2))
 
 
@@ -162,14 +166,15 @@ class UpBlock(nn.Module):
             self.conv2 = ConvBlock(outputs, outputs, attention=attention)
         else:
             self.conv = ConvBlock(up + skip, outputs, attention=attention)
-        self.double = double
+        self.is_double = double
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Lower features and the encoder's of twice their size -> features of the encoder's size."""
         x = self.shuf(x)
         if x.shape[-2:] != skip.shape[-2:]:  # odd render factors
             x = F.interpolate(x, skip.shape[-2:], mode="nearest")
         x = torch.cat([x, F.relu_(self.bn(skip))], dim=1)  # the shuffle's half is not negative already
-        return self.conv2(self.conv1(x)) if self.double else self.conv(x)
+        return self.conv2(self.conv1(x)) if self.is_double else self.conv(x)
 
 
 class MergedResidual(nn.Module):
@@ -181,6 +186,7 @@ class MergedResidual(nn.Module):
         self.layers = nn.ModuleList(convs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (B, C, h, w) -> the same shape."""
         return F.relu_(self.layers[1](F.relu_(self.layers[0](x)))).add_(x)
 
 
@@ -220,9 +226,10 @@ class Generator(nn.Module):
         return (grey - _channels(IMAGENET_MEAN, grey)) / _channels(IMAGENET_STD, grey)
 
     def forward(self, x: Tensor) -> Tensor:
-        encoder, norm, _, middle, up1, up2, up3, up4, last, _, residual, head = self.layers
+        """The forward pass of the original."""
+        _, norm, _, middle, up1, up2, up3, up4, last, _, residual, head = self.layers
         picture = x
-        stem, *stages = encoder.features(x)
+        stem, *stages = cast(Encoder, self.layers[0]).features(x)
         x = middle(F.relu_(norm(stages[3])))
         for up, skip in zip((up1, up2, up3, up4), (stages[2], stages[1], stages[0], stem), strict=True):
             x = up(x, skip)
@@ -235,7 +242,7 @@ class Generator(nn.Module):
         return (raw * _channels(IMAGENET_STD, raw) + _channels(IMAGENET_MEAN, raw)).clamp(0.0, 1.0)
 
     def to_ab(self, raw: Tensor, temperature: float = 1.0) -> Tensor:
-        """The raw answer (B, 3, S, S) -> ab (B, 2, S, S) float32 in Lab units; it gives one colour, whatever the temperature."""
+        """The raw answer (B, 3, S, S) -> ab (B, 2, S, S) float32 in Lab units; `temperature` has no say."""
         del temperature
         return rgb_to_lab(self.to_rgb(raw))[:, 1:]
 
@@ -259,4 +266,4 @@ def load_generator(path: Path | str) -> Generator:
         )
     with torch.device("meta"):
         network = Generator(widths[weight.shape[1]])
-    return load_strictly(network, tensors, path, folded="folded" in metadata)
+    return load_strictly(network, tensors, path, folded=FOLDED_KEY in metadata)

@@ -115,6 +115,7 @@ class FoldedBatchNorm(nn.Module):
         return {"scale": scale, "shift": shift}
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (B, C, h, w) -> the same shape."""
         return torch.addcmul(self.shift[:, None, None], x, self.scale[:, None, None])
 
 

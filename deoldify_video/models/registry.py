@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from deoldify_video.color.style import Style
 from deoldify_video.errors import DependencyError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-MIN_RENDER_FACTOR, MAX_RENDER_FACTOR = 7, 64
 PIXELS_PER_RENDER_FACTOR = 16  # the network sees about (16 x render_factor)^2 pixels
 
 
@@ -31,8 +30,22 @@ class ColorNetwork(Protocol):
     def __call__(self, x: Tensor) -> Tensor:
         """The forward pass: the raw answer of the network."""
 
-    def to_ab(self, raw: Tensor, temperature: float) -> Tensor:
-        """Raw answer -> ab (B, 2, h', w') float32 in Lab units; h', w' may be smaller than the input."""
+    def to_ab(self, raw: Any, temperature: float) -> Tensor:
+        """Raw answer, as the forward pass gave it -> ab (B, 2, h', w') float32 in Lab units; may be smaller than the input."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where people get a network's weights: the file's name and page, its size and hash ("" where not known).
+
+    `hub` is the repository on the Hugging Face hub that holds it, `owner/name`.
+    """
+
+    filename: str
+    page: str
+    megabytes: int
+    sha256: str = ""
+    hub: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,8 @@ class ModelSpec:
     """A network by name. `load(path)` returns it in fp32 on the CPU, in eval mode; `path` is a weights file.
 
     `stride`: sides of its picture are multiples of this; `square`: its picture is stretched to a square.
-    `weights`: file shipped in the package, or None where the user imports the weights.
+    `weights`: file shipped in the package, or None where the user imports the weights, and then `published` says from where.
+    `mark` tells files of this network from all others: the name of one tensor and its shape (None: any shape).
     """
 
     name: str
@@ -53,6 +67,8 @@ class ModelSpec:
     square: bool = False
     weights: str | None = None
     styles: dict[str, Style] = field(default_factory=dict)
+    published: Published | None = None
+    mark: tuple[str, tuple[int, ...] | None] = ("", None)
 
     def render_size(self, width: int, height: int, render_factor: int) -> tuple[int, int]:
         """(width, height) of the network's picture for a film of that shape."""
@@ -70,23 +86,160 @@ def _load_compact(path: Path) -> ColorNetwork:
     return load_compact(path)
 
 
+def _load_deoldify(path: Path) -> ColorNetwork:
+    from deoldify_video.models.deoldify import load_generator
+
+    return load_generator(path)
+
+
+def _load_ddcolor(path: Path) -> ColorNetwork:
+    from deoldify_video.models.ddcolor import load_ddcolor
+
+    return load_ddcolor(path)
+
+
+def _load_zhang(path: Path) -> ColorNetwork:
+    from deoldify_video.models.zhang import load_zhang
+
+    return load_zhang(path)
+
+
 _STYLES_BY_GAIN = {"natural": Style(), "vibrant": Style(gain=1.3), "muted": Style(gain=0.6)}
 
-MODELS: dict[str, ModelSpec] = {
-    spec.name: spec
-    for spec in (
-        ModelSpec(
-            name="compact",
-            title="our own U-Net in Lab, made for CPUs; shipped with the program",
-            licence="MIT",
-            load=_load_compact,
-            film_render_factor=21,
-            photo_render_factor=24,
-            weights="compact.safetensors",
-            styles={"natural": Style(0.6, 1.0), "vibrant": Style(0.38, 1.0), "muted": Style(1.0, 1.0)},
-        ),
+_COMPACT = ModelSpec(
+    name="compact",
+    title="our own U-Net in Lab, made for CPUs; shipped with the program",
+    licence="MIT",
+    load=_load_compact,
+    film_render_factor=21,
+    photo_render_factor=24,
+    weights="compact.safetensors",
+    styles={"natural": Style(0.6, 1.0), "vibrant": Style(0.38, 1.0), "muted": Style(1.0, 1.0)},
+    mark=("palette", None),
+)
+
+
+def _deoldify(name: str, title: str, mark: int, published: Published) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        title=f"DeOldify {title} (Jason Antic)",
+        licence="MIT",
+        load=_load_deoldify,
+        film_render_factor=21,
+        photo_render_factor=35,
+        stride=16,
+        square=True,
+        styles=_STYLES_BY_GAIN,
+        published=published,
+        mark=("layers.11.0.weight_orig", (3, mark, 1, 1)),
     )
-}
+
+
+_DEOLDIFY_PAGE = "https://github.com/jantic/DeOldify#pretrained-weights"
+_DEOLDIFY = (
+    _deoldify(
+        "deoldify-video",
+        "Video, ResNet-101, calm colours for film",
+        259,
+        Published(
+            "ColorizeVideo_gen.pth", _DEOLDIFY_PAGE, 874, "e3d98bb6a222354c79f95485c2f078a89dc724e9183662506d9e0f5aafac83ad"
+        ),
+    ),
+    _deoldify(
+        "deoldify-stable",
+        "Stable, ResNet-101, for portraits and landscapes",
+        259,
+        Published(
+            "ColorizeStable_gen.pth", _DEOLDIFY_PAGE, 874, "ca9cd7f43fb8b222c9a70f7b292e305a000694b0ff9d2ae4a6747b1a2e1ee5af"
+        ),
+    ),
+    _deoldify(
+        "deoldify-artistic",
+        "Artistic, ResNet-34, the boldest colours",
+        303,
+        Published(
+            "ColorizeArtistic_gen.pth", _DEOLDIFY_PAGE, 255, "3f750246fa220529323b85a8905f9b49c0e5d427099185334d048fb5b5e22477"
+        ),
+    ),
+)
+
+
+def _ddcolor(name: str, title: str, deepest: int, hub: str, sha256: str = "") -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        title=f"DDColor {title} (Kang et al. 2023)",
+        licence="Apache-2.0",
+        load=_load_ddcolor,
+        film_render_factor=32,
+        photo_render_factor=32,
+        stride=32,
+        square=True,
+        styles=_STYLES_BY_GAIN,
+        published=Published("pytorch_model.bin", f"https://huggingface.co/{hub}", 912 if deepest == 1536 else 220, sha256, hub),
+        mark=("encoder.arch.norm3.weight", (deepest,)),
+    )
+
+
+_DDCOLOR = (
+    _ddcolor(
+        "ddcolor-large",
+        "large, the authors' default",
+        1536,
+        "piddnad/ddcolor_modelscope",
+        "d81711971ec59200da26d5e8a1afae8dd3778d495ea8ad7a7dadc769f403f7e7",
+    ),
+    _ddcolor(
+        "ddcolor-artistic",
+        "large, bolder colours",
+        1536,
+        "piddnad/ddcolor_artistic",
+        "5a076e84efce59848394f572a105f7b78f7f6e917f615d1ee88537241b96dca3",
+    ),
+    _ddcolor("ddcolor-paper", "large, as in the paper", 1536, "piddnad/ddcolor_paper"),
+    _ddcolor("ddcolor-tiny", "tiny, as in the paper", 768, "piddnad/ddcolor_paper_tiny"),
+)
+
+
+_ZHANG_HOST = "https://colorizers.s3.us-east-2.amazonaws.com"
+
+
+def _zhang(name: str, title: str, mark: tuple[str, tuple[int, ...]], published: Published) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        title=title,
+        licence="BSD-2-Clause",
+        load=_load_zhang,
+        film_render_factor=16,
+        photo_render_factor=16,
+        stride=8,
+        square=True,
+        styles=_STYLES_BY_GAIN,
+        published=published,
+        mark=mark,
+    )
+
+
+_ZHANG = (
+    _zhang(
+        "eccv16",
+        "Colorful Image Colorization (Zhang et al. 2016)",
+        ("model_out.weight", (2, 313, 1, 1)),
+        Published(
+            "colorization_release_v2-9b330a0b.pth",
+            f"{_ZHANG_HOST}/colorization_release_v2-9b330a0b.pth",
+            129,
+            "9b330a0bae53f4ded77b1e23defbf78beaa09c10ebc4c4999e8e4f4a160b93f9",
+        ),
+    ),
+    _zhang(
+        "siggraph17",
+        "Real-Time User-Guided Image Colorization, takes hints (Zhang et al. 2017)",
+        ("model_out.0.weight", (2, 128, 1, 1)),
+        Published("siggraph17-df00044c.pth", f"{_ZHANG_HOST}/siggraph17-df00044c.pth", 137),
+    ),
+)
+
+MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (_COMPACT, *_DEOLDIFY, *_DDCOLOR, *_ZHANG)}
 
 
 def find_model(name: str) -> ModelSpec:

@@ -8,6 +8,7 @@ the weights.
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 from importlib import resources
 from pathlib import Path
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 CONFIG_KEY = "config"  # metadata entry that holds the network's configuration as JSON
+FOLDED_KEY = "folded"  # metadata entry of files whose norms are folded already
 WRAPPERS = ("model", "params", "state_dict")  # keys under which published files keep their state dict
+_LOG = logging.getLogger(__name__)
 _ZIP_MAGIC = b"PK\x03\x04"
 _HEAD_BYTES = 512
 
@@ -70,8 +73,8 @@ def read_published(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read any weights file that people own: `.pth`, `.pt` and `.bin` in the zip or the old container, or `.safetensors`.
 
     Returns the tensors by name, as stored, and the metadata (empty but for safetensors). A state dict may stand alone or under
-    one of `WRAPPERS`. Raises `DependencyError` that says what the file is instead: missing, a saved web page, a Git LFS pointer,
-    cut off, or something other than weights.
+    one of `WRAPPERS`. Raises `DependencyError` that says what the file is instead: missing, a saved web page, a Git LFS
+    pointer, cut off, or something other than weights.
     """
     try:
         with path.open("rb") as file:
@@ -121,13 +124,19 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
 
 
 def load_strictly(
-    network: NetworkT, tensors: dict[str, Tensor], path: Path, *, folded: bool = False, unused: tuple[str, ...] = ()
+    network: NetworkT,
+    tensors: dict[str, Tensor],
+    path: Path,
+    *,
+    folded: bool = False,
+    unused: tuple[str, ...] = (),
+    extras: bool = False,
 ) -> NetworkT:
     """Give `network`, built on the meta device, its tensors; unless they are `folded` already, fold the norms on the way.
 
-    `tensors` is emptied tensor by tensor and folding happens in its memory, so that loading does not peak. Every name and shape
-    must fit; names that start with one of `unused` are dropped first. Returns the network in float32 and eval mode; raises
-    `DependencyError` with the first few misfits.
+    Folding happens in the tensors' own memory, so that loading does not peak. Every name and shape must fit; names that start
+    with one of `unused` are dropped first, and with `extras` unknown names are logged and dropped instead of refused. Returns
+    the network in float32 and eval mode; raises `DependencyError` with the first few misfits.
     """
     from deoldify_video.models.folding import fold_norms
 
@@ -135,11 +144,15 @@ def load_strictly(
         del tensors[key]
     misfits = [] if folded else fold_norms(network, tensors)
     expected = network.state_dict()
+    unknown = sorted(tensors.keys() - expected.keys())
+    if extras and unknown:
+        _LOG.warning("%s holds %d tensors that are not used here, such as %s", path.name, len(unknown), unknown[0])
+        for key in unknown:
+            del tensors[key]
     misfits += [f"{key} is missing" for key in expected.keys() - tensors.keys()]
+    misfits += [f"{key} is unexpected" for key in tensors.keys() - expected.keys()]
     for key, value in tensors.items():
-        if key not in expected:
-            misfits.append(f"{key} is unexpected")
-        elif value.shape != expected[key].shape:
+        if key in expected and value.shape != expected[key].shape:
             misfits.append(f"{key} is {tuple(value.shape)} instead of {tuple(expected[key].shape)}")
     if misfits:
         shown = "; ".join(sorted(misfits)[:3])
