@@ -26,6 +26,7 @@ from torch import Tensor
 
 from deoldify_video.errors import InputError, OutputError
 from deoldify_video.models.compact import Compact, CompactConfig, load_compact
+from deoldify_video.models.store import NETWORK_KEY
 from deoldify_video.models.weights import CONFIG_KEY, write_weights
 
 STATE, RUN, BEST, LAST = "state.pt", "run.json", "best.safetensors", "last.safetensors"
@@ -33,7 +34,7 @@ _PART = ".part"
 
 
 def write_whole(path: Path, data: bytes | memoryview) -> None:
-    """Write a file: `path` holds the old content or all of the new. Raises `OutputError` when that fails."""
+    """Write a file: `path` holds the old content or the new, never a part. Raises `OutputError` when it fails."""
     part = path.with_name(path.name + _PART)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +54,7 @@ def write_network(path: Path, network: Compact, card: dict[str, Any]) -> None:
     tensors = {key: value.cpu() for key, value in network.state_dict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_weights(part, tensors, {**card, CONFIG_KEY: asdict(network.config)})
+        write_weights(part, tensors, {**card, NETWORK_KEY: "compact", CONFIG_KEY: asdict(network.config)})
         part.chmod(0o644)  # safetensors makes files that only their owner can read
         part.replace(path)
     except (OSError, SafetensorError) as error:
@@ -86,6 +87,14 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
+def weights_of_run(folder: Path) -> Path:
+    """The best weights of a run folder, else its last; raises `InputError` when it has neither."""
+    found = next((folder / name for name in (BEST, LAST) if (folder / name).is_file()), None)
+    if found is None:
+        raise InputError(f"{folder} is no run folder of a training: it holds neither {BEST} nor {LAST}.")
+    return found
+
+
 def load_initial(path: Path) -> tuple[Compact, dict[str, Tensor] | None]:
     """The network to start from, and the colour classifier where one is stored beside it.
 
@@ -93,9 +102,7 @@ def load_initial(path: Path) -> tuple[Compact, dict[str, Tensor] | None]:
     Raises `InputError` or `DependencyError` when there is none.
     """
     if path.is_dir():
-        found = next((path / name for name in (BEST, LAST, STATE) if (path / name).is_file()), None)
-        if found is None:
-            raise InputError(f"{path} is no run folder: it holds neither {BEST} nor {LAST}.")
+        found = weights_of_run(path)
         classifier = load_state(path / STATE).get("classifier") if (path / STATE).is_file() else None
         return load_initial(found)[0], classifier
     if path.suffix == ".safetensors":

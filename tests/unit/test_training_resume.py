@@ -37,7 +37,7 @@ BATCH = {
 RECIPE = Recipe("test", (Phase("broad", **BATCH),), NETWORK)
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """Stands for a kill."""
 
 
@@ -47,7 +47,7 @@ class CrashAt(Silent):
 
     def step(self, phase, number, progress, losses, rate):
         if number > self.at:
-            raise Crash
+            raise CrashError
 
 
 class Record(Silent):
@@ -95,7 +95,7 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
 
 def test_a_killed_training_resumes_to_the_same_bits(data: Path, tmp_path: Path) -> None:
     train(options(data, tmp_path / "whole"))
-    with pytest.raises(Crash):
+    with pytest.raises(CrashError):
         train(options(data, tmp_path / "parts", save_minutes=0), CrashAt(3))
     assert load_state(tmp_path / "parts" / "state.pt")["counters"]["step"] == 3
     train(options(data, tmp_path / "parts", resume=True))
@@ -112,7 +112,7 @@ def test_an_adversarial_training_resumes_to_the_same_bits(data: Path, tmp_path: 
     recipe = Recipe("gan", phases, NETWORK)
     train(options(data, tmp_path / "whole", recipe=recipe, steps=8))
     for crash, resume in ((2, False), (6, True)):
-        with pytest.raises(Crash):
+        with pytest.raises(CrashError):
             train(options(data, tmp_path / "parts", recipe=recipe, steps=8, save_minutes=0, resume=resume), CrashAt(crash))
     train(options(data, tmp_path / "parts", recipe=recipe, steps=8, resume=True))
     whole, parts = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
