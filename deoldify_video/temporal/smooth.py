@@ -142,9 +142,8 @@ class Smoother:
             past, future = _take_side(past, now.own, future)
         memory = now.own if past is None else now.own + past
         total = memory if future is None else memory + future
-        self.track = Track(now.frame.shot, now.grey, memory)
         frame = now.frame
-        frame.track = self.track
+        frame.track = self.track = Track(frame.shot, now.grey, memory)
         assert frame.ab is not None
         a, b, _, weight = cv2.split(total)
         height, width = frame.grey.shape
