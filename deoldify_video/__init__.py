@@ -1,0 +1,53 @@
+"""Colorize black-and-white films and photos. The names below are the public interface; they are imported when first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from deoldify_video.jobs.film import colorize_film
+    from deoldify_video.jobs.photo import colorize_photo
+    from deoldify_video.media.probe import MediaInfo, probe
+    from deoldify_video.models.colorizer import Colorizer
+    from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, SmoothOptions
+    from deoldify_video.report import Progress, Report
+
+_HOMES = {
+    "colorize_film": "jobs.film",
+    "colorize_photo": "jobs.photo",
+    "MediaInfo": "media.probe",
+    "probe": "media.probe",
+    "Colorizer": "models.colorizer",
+    "ColorOptions": "options",
+    "DecodeOptions": "options",
+    "EncodeOptions": "options",
+    "FilmOptions": "options",
+    "SmoothOptions": "options",
+    "Progress": "report",
+    "Report": "report",
+}
+
+__all__ = [
+    "ColorOptions",
+    "Colorizer",
+    "DecodeOptions",
+    "EncodeOptions",
+    "FilmOptions",
+    "MediaInfo",
+    "Progress",
+    "Report",
+    "SmoothOptions",
+    "__version__",
+    "colorize_film",
+    "colorize_photo",
+    "probe",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,6 +7,7 @@
     +-- DependencyError       5   a library, device, encoder or network is not available
     +-- DeviceMemoryError     6   the device has too little memory even for one frame
     +-- VerificationError     7   the finished file does not match its source
+    +-- StoppedError        130   the user asked to stop; the same command goes on later
 
 A message is one sentence that names the cause, and where there is one, the way out. Only the command line turns these into exit
 codes; the library raises them.
@@ -58,3 +59,9 @@ class VerificationError(DeoldifyVideoError):
 
 
 EXIT_INTERRUPTED = 130
+
+
+class StoppedError(DeoldifyVideoError):
+    """The user asked to stop; what is finished is kept, and the same command goes on from there."""
+
+    exit_code = EXIT_INTERRUPTED

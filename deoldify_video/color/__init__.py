@@ -1,0 +1,1 @@
+"""Colour arithmetic: Lab, YUV, upsampling, styles."""

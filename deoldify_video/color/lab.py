@@ -19,12 +19,12 @@ _XYZ_FROM_RGB = torch.tensor(
 _WHITE = torch.tensor([0.95047, 1.0, 1.08883], dtype=torch.float64)
 # Row-scaled by the white point, so that XYZ comes out relative to white.
 _WHITE_XYZ_FROM_RGB = _XYZ_FROM_RGB / _WHITE[:, None]
-_RGB_FROM_WHITE_XYZ = torch.linalg.inv(_WHITE_XYZ_FROM_RGB)
+RGB_FROM_WHITE_XYZ = torch.linalg.inv(_WHITE_XYZ_FROM_RGB)
 
-_LAB_EPSILON = 0.008856  # the knee of CIE's cube root, as scikit-image rounds it
-_LAB_SLOPE = 7.787
-_LAB_OFFSET = 16.0 / 116.0
-_LAB_KNEE = 0.2068966  # the same knee on the far side of the cube root
+LAB_EPSILON = 0.008856  # the knee of CIE's cube root, as scikit-image rounds it
+LAB_SLOPE = 7.787
+LAB_OFFSET = 16.0 / 116.0
+LAB_KNEE = 0.2068966  # the same knee on the far side of the cube root
 
 
 def _linear_from_srgb(rgb: Tensor) -> Tensor:
@@ -37,8 +37,8 @@ def _srgb_from_linear(rgb: Tensor) -> Tensor:
 
 def _f(xyz: Tensor) -> Tensor:
     # exp(log/3) instead of **(1/3): the same value, and vectorised on the CPU.
-    root = torch.exp(torch.log(xyz.clamp_min(_LAB_EPSILON)) / 3.0)
-    return torch.where(xyz > _LAB_EPSILON, root, _LAB_SLOPE * xyz + _LAB_OFFSET)
+    root = torch.exp(torch.log(xyz.clamp_min(LAB_EPSILON)) / 3.0)
+    return torch.where(xyz > LAB_EPSILON, root, LAB_SLOPE * xyz + LAB_OFFSET)
 
 
 def _mix(matrix: Tensor, planes: Tensor) -> Tensor:
@@ -65,8 +65,8 @@ def lab_to_rgb(lab: Tensor, *, clip: bool = True) -> Tensor:
     x = lab[:, 1:2] / 500.0 + y
     z = (y - lab[:, 2:3] / 200.0).clamp_min(0.0)  # as scikit-image does
     f = torch.cat([x, y, z], dim=1)
-    xyz = torch.where(f > _LAB_KNEE, f**3, (f - _LAB_OFFSET) / _LAB_SLOPE)
-    rgb = _srgb_from_linear(_mix(_RGB_FROM_WHITE_XYZ, xyz))
+    xyz = torch.where(f > LAB_KNEE, f**3, (f - LAB_OFFSET) / LAB_SLOPE)
+    rgb = _srgb_from_linear(_mix(RGB_FROM_WHITE_XYZ, xyz))
     return rgb.clamp(0.0, 1.0) if clip else rgb
 
 

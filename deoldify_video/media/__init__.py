@@ -1,0 +1,1 @@
+"""Files: probing, decoding, encoding, multiplexing, photos."""

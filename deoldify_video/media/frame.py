@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from deoldify_video.temporal.smooth import Track
 
 
 @dataclass
@@ -17,7 +20,9 @@ class FilmFrame:
     - `pts`: presentation stamp in the film's `time_base`
     - `grey`: the light at render size, uint8 (h, w), full range 0..255, sRGB-encoded
     - `shot`: number of the shot, counted from 0; it rises by one at every cut
+    - `segment`: number of the segment, the unit of resume; segments start at cuts
     - `ab`: Lab a and b at render size, float32 (2, h, w), set by the colorizer and replaced by the smoother
+    - `track`: the smoother's memory after this frame, for a run that goes on in the middle of a shot
     """
 
     index: int
@@ -25,4 +30,6 @@ class FilmFrame:
     luma: NDArray[Any]
     grey: NDArray[np.uint8]
     shot: int = 0
+    segment: int = 0
     ab: NDArray[np.float32] | None = None
+    track: Track | None = None

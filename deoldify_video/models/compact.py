@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +72,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else ConvNorm(inputs, outputs, kernel=1, stride=stride, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, h, w) -> (B, outputs, h / stride, w / stride)."""
         return F.relu(self.conv2(self.conv1(x)) + self.shortcut(x))
 
 
@@ -84,6 +86,7 @@ class UpBlock(nn.Module):
         self.refine = ConvNorm(outputs, outputs)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """(B, inputs, h, w) and (B, skip, 2h, 2w) -> (B, outputs, 2h, 2w)."""
         x = F.interpolate(self.reduce(x), scale_factor=2.0, mode="nearest")
         return self.refine(self.merge(torch.cat([x, skip], dim=1)))
 
@@ -97,6 +100,7 @@ class Compact(nn.Module):
         super().__init__()
         self.config = config = config or CompactConfig()
         w, d = config.widths, config.decoder
+        self.palette: Tensor
         self.register_buffer("palette", gamut_palette())
         self.stem = ConvNorm(4, config.stem)
         self.stages = nn.ModuleList()
@@ -109,13 +113,14 @@ class Compact(nn.Module):
         self.inject = nn.Linear(w[3], w[3])
         self.classifier = nn.Linear(w[3], config.classes) if config.classes else None
         self.ups = nn.ModuleList([UpBlock(w[3], w[2], d[0]), UpBlock(d[0], w[1], d[1]), UpBlock(d[1], w[0], d[2])])
-        self.head = nn.Conv2d(d[2], len(self.palette), 1)
+        self.head = nn.Conv2d(d[2], self.palette.shape[0], 1)
 
     def prepare(self, grey: Tensor) -> Tensor:
         """sRGB-encoded grey (B, 1, H, W) in [0, 1] -> the network's input, (B, 1, H, W)."""
         return grey_to_lightness(grey) / 50.0 - 1.0
 
     def forward(self, x: Tensor) -> Tensor:
+        """Prepared L (B, 1, H, W) -> palette logits (B, K, H/4, W/4)."""
         return self.forward_with_meaning(x)[0]
 
     def forward_with_meaning(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,7 +152,9 @@ def load_compact(path: Path) -> Compact:
     Raises `DependencyError` when the file is missing, damaged or of another network.
     """
     tensors, metadata = read_weights(path)
-    known = {field: tuple(value) if isinstance(value, list) else value for field, value in metadata.get(CONFIG_KEY, {}).items()}
+    known: dict[str, Any] = {
+        field: tuple(value) if isinstance(value, list) else value for field, value in metadata.get(CONFIG_KEY, {}).items()
+    }
     try:
         network = Compact(CompactConfig(**known))
         network.load_state_dict(tensors)

@@ -1,0 +1,40 @@
+"""From a frame's ab to the chroma planes that the encoder wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deoldify_video.color.upsample import guided_upsample
+from deoldify_video.color.yuv import SampleRange, ab_to_chroma, chroma_to_samples
+
+
+@dataclass(frozen=True)
+class Painter:
+    """Paints frames of one film.
+
+    `source` and `target` are the ranges of the decoded luma and of the chroma to write, `depth` that of the chroma; `chroma_size`
+    is (width, height) of a chroma plane as coded, `turns` how many quarter turns counter-clockwise make the coded picture upright.
+    """
+
+    matrix: str
+    source: SampleRange
+    target: SampleRange
+    depth: int
+    chroma_size: tuple[int, int]
+    turns: int = 0
+
+    def chroma(self, luma: NDArray[Any], grey: NDArray[np.uint8], ab: NDArray[np.float32]) -> NDArray[Any]:
+        """Code values (2, h, w) of Cb and Cr for a frame: `luma` (H, W) as decoded, `grey` and `ab` upright at render size."""
+        planes = ab_to_chroma(grey, ab, self.matrix)
+        guide = grey.astype(np.float32) * np.float32(1 / 255)
+        if self.turns:
+            planes, guide = np.rot90(planes, -self.turns, axes=(1, 2)), np.rot90(guide, -self.turns)
+        large = cv2.resize(luma, self.chroma_size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        large -= np.float32(self.source.black)
+        large *= np.float32(1 / (self.source.white - self.source.black))
+        return chroma_to_samples(guided_upsample(planes, guide, large), self.target, self.depth)

@@ -1,0 +1,220 @@
+"""`colorize`: films and photos, one or many."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from deoldify_video.errors import DeoldifyVideoError, InputError, OutputError, UsageError
+from deoldify_video.options import CODECS, ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, SmoothOptions
+from deoldify_video.report import OnProgress, Report
+from deoldify_video.report import Progress as FilmProgress
+
+LOG_EVERY_FRAMES = 250  # without a terminal: a line now and then instead of a bar
+_COLORING, _CODING = "Colours", "Output"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(colorize)
+
+
+def colorize(
+    inputs: Annotated[list[Path], typer.Argument(help="Films and photos.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The result; for several inputs, a folder.")],
+    render_factor: Annotated[
+        int | None,
+        typer.Option("-r", "--render-factor", help="The network sees (16 x N)^2 pixels; 7 to 64.", rich_help_panel=_COLORING),
+    ] = None,
+    model: Annotated[str, typer.Option(help="A network's name, or a weights file.", rich_help_panel=_COLORING)] = "compact",
+    style: Annotated[str, typer.Option(help="natural, vibrant or muted.", rich_help_panel=_COLORING)] = "natural",
+    saturation: Annotated[float, typer.Option(help="Multiplies the colours; 0 to 4.", rich_help_panel=_COLORING)] = 1.0,
+    smoothing: Annotated[
+        float, typer.Option(help="How still colours hold over time: 0 (off) to 1.", rich_help_panel=_COLORING)
+    ] = SmoothOptions.smoothing,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_COLORING)] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=_COLORING)] = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Frames that the network takes at once; by free memory.", rich_help_panel=_COLORING)
+    ] = None,
+    start: Annotated[str, typer.Option(help="Begin here: seconds or [HH:]MM:SS.", rich_help_panel=_CODING)] = "0",
+    end: Annotated[str | None, typer.Option(help="End here.", rich_help_panel=_CODING)] = None,
+    codec: Annotated[str, typer.Option(help=f"{', '.join(CODECS)}.", rich_help_panel=_CODING)] = "h264",
+    crf: Annotated[int | None, typer.Option(help="Quality of the encoder; lower is better.", rich_help_panel=_CODING)] = None,
+    encoder_preset: Annotated[str | None, typer.Option(help="The encoder's own preset.", rich_help_panel=_CODING)] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel=_CODING)
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Colorize films and photos: same pictures, same timing, same sound, in colour.
+
+    With several inputs OUTPUT is a folder and names are kept; one that fails does not stop the others (exit code 1).
+    """
+    from deoldify_video.media.timing import parse_time
+
+    options = FilmOptions(
+        DecodeOptions(parse_time(start), parse_time(end) if end is not None else None),
+        ColorOptions(model, render_factor, device, precision, batch_size, style, saturation),
+        SmoothOptions(smoothing),
+        EncodeOptions(codec, crf, encoder_preset, overwrite),
+    )
+    console = Console(stderr=True, quiet=quiet, soft_wrap=True)
+    jobs = plan_jobs(inputs, output)
+    reports: list[Report] = []
+    failures: list[tuple[Path, DeoldifyVideoError]] = []
+    with stop_on_interrupt(console) as should_stop, progress_bar(console) as follow:
+        colorizer = None
+        for source, target in jobs:
+            try:
+                colorizer = colorizer or _make_colorizer(options, jobs)
+                reports.append(_colorize_one(source, target, options, colorizer, follow(source), should_stop))
+            except (InputError, OutputError, UsageError) as error:
+                if len(jobs) == 1:
+                    raise
+                failures.append((source, error))
+                console.print(f"[bold red]Error:[/] {error}", highlight=False)
+    for report in reports:
+        _summarize(console, report)
+    if json_output:
+        items: list[dict[str, Any]] = [report.as_dict() for report in reports]
+        items += [{"source": str(source), "error": str(error), "exit_code": error.exit_code} for source, error in failures]
+        typer.echo(json.dumps(items[0] if len(jobs) == 1 else {"items": items}))
+    if failures:
+        raise typer.Exit(1)
+
+
+def plan_jobs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
+    """Pairs of source and target. One file goes to `output` itself; folders and several files go into the folder `output`.
+
+    Raises `InputError` for a folder without films and photos, `UsageError` when two sources would share a target.
+    """
+    if len(inputs) == 1 and not inputs[0].is_dir():
+        return [(inputs[0], output)]
+    from deoldify_video.media.mux import CONTAINERS
+    from deoldify_video.media.still import PHOTO_FORMATS
+
+    sources = [source for path in inputs for source in (_media_in(path) if path.is_dir() else [path])]
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output} is a file; with several inputs the output is a folder.")
+    output.mkdir(parents=True, exist_ok=True)
+    jobs: dict[Path, Path] = {}
+    for source in sources:
+        known = source.suffix.lower() in CONTAINERS or source.suffix.lower() in PHOTO_FORMATS
+        target = output / (source.name if known else f"{source.name}.mkv")
+        if target in jobs:
+            raise UsageError(f"{jobs[target]} and {source} would both become {target}; colorize them apart.")
+        jobs[target] = source
+    return [(source, target) for target, source in jobs.items()]
+
+
+def _media_in(folder: Path) -> list[Path]:
+    from deoldify_video.media.probe import probe
+
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not path.name.startswith("."):
+            try:
+                probe(path)
+            except InputError:
+                continue
+            found.append(path)
+    if not found:
+        raise InputError(f"there is no film and no picture in folder {folder}.")
+    return found
+
+
+def _make_colorizer(options: FilmOptions, jobs: list[tuple[Path, Path]]) -> Any:
+    """One network for all jobs; for a single one None, so that a wrong input is found before a network is loaded."""
+    if len(jobs) == 1:
+        return None
+    from deoldify_video.models.colorizer import Colorizer
+
+    return Colorizer(options.color)
+
+
+def _colorize_one(
+    source: Path, target: Path, options: FilmOptions, colorizer: Any, on_progress: OnProgress, should_stop: Any
+) -> Report:
+    from deoldify_video.jobs.film import colorize_film
+    from deoldify_video.jobs.photo import colorize_photo
+    from deoldify_video.media.probe import probe
+
+    if probe(source).kind == "photo":
+        return colorize_photo(source, target, options, colorizer=colorizer)
+    return colorize_film(source, target, options, colorizer=colorizer, on_progress=on_progress, should_stop=should_stop)
+
+
+@contextmanager
+def stop_on_interrupt(console: Console) -> Iterator[Any]:
+    """Gives a function that says whether to stop: after the first Ctrl-C, which lets the segment finish. The second one stops now."""
+    asked = False
+
+    def handle(*_: object) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        console.print("[yellow]Stopping after this segment; press Ctrl-C again to stop now.[/]")
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Any]:
+    """Gives a function that makes, for a source, what is to be called after every frame: a bar on a terminal, else log lines."""
+    if not console.is_terminal or console.quiet:
+        yield lambda source: _log_lines(console, source)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.completed}/{task.total} frames  {task.fields[fps]:.1f} fps  shot {task.fields[shot]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+
+        def follow(source: Path) -> OnProgress:
+            task = bar.add_task(source.name, total=None, fps=0.0, shot=1)
+
+            def on_progress(progress: FilmProgress) -> None:
+                speed = bar.tasks[bar.task_ids.index(task)].speed or 0.0
+                bar.update(task, completed=progress.frames, total=progress.total or None, fps=speed, shot=progress.shot)
+
+            return on_progress
+
+        yield follow
+
+
+def _log_lines(console: Console, source: Path) -> OnProgress:
+    def on_progress(progress: FilmProgress) -> None:
+        if progress.frames % LOG_EVERY_FRAMES == 0:
+            console.print(
+                f"{source.name}: {progress.frames}/{progress.total or '?'} frames, shot {progress.shot}", highlight=False
+            )
+
+    return on_progress
+
+
+def _summarize(console: Console, report: Report) -> None:
+    what = f"{report.frames} frames in {report.shots} shots, {report.fps:.1f} fps, " if report.kind == "film" else ""
+    how = f"{report.model} at render factor {report.render_factor} on {report.device} ({report.precision})"
+    console.print(f"[green]{report.output}[/]: {what}{report.seconds:.1f} s, {how}", highlight=False)
+    if report.resumed_frames:
+        console.print(f"  {report.resumed_frames} of the frames were finished by an earlier run.", highlight=False)
+    for warning in report.warnings:
+        console.print(f"  [yellow]Warning:[/] {warning}", highlight=False)

@@ -1,0 +1,1 @@
+"""Whole jobs: a film with its journal, a photo."""

@@ -1,0 +1,162 @@
+"""What is done of a long film: a work folder beside the output with finished parts and a journal of them.
+
+The journal is a text file, a JSON line an entry, each with a checksum of its own: the first line says what is being made of what,
+every further one names a finished segment. A line that was cut off by a kill fails its checksum and is dropped, those before it
+stand. Parts are checked against their entry before they are trusted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from deoldify_video.errors import OutputError, UsageError
+from deoldify_video.media.output import lock_file, output_errors
+
+_HASH_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A finished part.
+
+    `pts` are the true stamps of its frames, `delay` how many frames its encoder held back; `shots` counts the shots of the film so
+    far, `in_mid_shot` says that the last of them goes on; `seekable`, that all stamps so far were the file's own.
+    """
+
+    part: str
+    digest: str
+    pts: list[int]
+    delay: int
+    last_duration: int
+    shots: int
+    in_mid_shot: bool
+    seekable: bool
+
+
+class Journal:
+    """The work folder of one output. `segments` are those that are finished and whole.
+
+    Opening it takes a lock; a second run on the same output gets `OutputError`. `fingerprint` says what the parts depend on; where
+    it differs from the folder's, `UsageError` names what has changed. `restart` forgets what is there.
+    """
+
+    def __init__(self, output: Path, fingerprint: dict[str, Any], *, restart: bool = False) -> None:
+        self.folder = output.with_name(f".{output.name}.work")
+        self.path = self.folder / "journal.jsonl"
+        with output_errors(self.folder):
+            self.folder.mkdir(exist_ok=True)
+            self._lock: IO[bytes] | None = lock_file(self.folder / "lock")
+        if self._lock is None:
+            raise OutputError(f"another run is working on {output}; wait for it or stop it.")
+        self.segments: list[Segment] = []
+        try:
+            entries = [] if restart else _read_lines(self.path)
+            if entries:
+                _compare(entries[0], fingerprint)
+                self.segments = self._whole(entries[1:])
+            self._rewrite(fingerprint)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def part_path(self, number: int) -> Path:
+        """Where part `number` lies."""
+        return self.folder / f"part-{number:05d}.mkv"
+
+    def track_path(self, number: int) -> Path:
+        """Where the smoother's memory after part `number` lies, where that part ends in mid-shot."""
+        return self.folder / f"track-{number:05d}.npz"
+
+    def add(self, number: int, **known: Any) -> None:
+        """Enter a finished part; on return it is on the disk."""
+        path = self.part_path(number)
+        with output_errors(path):
+            _sync(path)
+            segment = Segment(part=path.name, digest=_digest(path), **known)
+            with self.path.open("ab") as file:
+                file.write(_line(asdict(segment)))
+                file.flush()
+                os.fsync(file.fileno())
+        self.segments.append(segment)
+
+    def close(self, *, remove: bool) -> None:
+        """Give the lock back; `remove` the folder when the film is finished, or nothing worth keeping is in it."""
+        if remove:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _whole(self, entries: list[dict[str, Any]]) -> list[Segment]:
+        """The leading entries whose parts are there and are what was entered."""
+        whole: list[Segment] = []
+        for entry in entries:
+            with contextlib.suppress(TypeError):
+                segment = Segment(**entry)
+                path = self.folder / segment.part
+                if path == self.part_path(len(whole)) and path.is_file() and _digest(path) == segment.digest:
+                    whole.append(segment)
+                    continue
+            break
+        return whole
+
+    def _rewrite(self, fingerprint: dict[str, Any]) -> None:
+        keep = {segment.part for segment in self.segments}
+        with output_errors(self.path):
+            for stray in self.folder.glob("part-*"):
+                if stray.name not in keep:
+                    stray.unlink()
+            temporary = self.path.with_suffix(".new")
+            lines = [fingerprint, *(asdict(segment) for segment in self.segments)]
+            temporary.write_bytes(b"".join(map(_line, lines)))
+            _sync(temporary)
+            temporary.replace(self.path)
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    text = json.dumps(entry, sort_keys=True).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """The entries up to the first line that is torn or not one of ours."""
+    if not path.is_file():
+        return []
+    entries: list[dict[str, Any]] = []
+    for line in path.read_bytes().splitlines(keepends=True):
+        checksum, _, text = line.rstrip(b"\n").partition(b" ")
+        if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+            break
+        entries.append(json.loads(text))
+    return entries
+
+
+def _compare(old: dict[str, Any], new: dict[str, Any]) -> None:
+    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    if changed:
+        names = ", ".join(f"{key} (was {old.get(key)}, now {new.get(key)})" for key in changed)
+        raise UsageError(f"an unfinished run was made otherwise: {names}; repeat its settings, or begin anew with --restart.")
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while chunk := file.read(_HASH_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

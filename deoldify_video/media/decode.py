@@ -1,0 +1,169 @@
+"""Streams the frames of a film: the luma plane as decoded, and a small grey copy for the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import av.error
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deoldify_video.color.yuv import SampleRange, luma_to_grey
+from deoldify_video.errors import InputError
+from deoldify_video.media.frame import FilmFrame
+from deoldify_video.media.probe import MATRIX_NAMES, MediaInfo, film_stream
+from deoldify_video.media.timing import PtsClock
+from deoldify_video.options import DecodeOptions
+
+CORRUPT_RUN = 8  # so many undecodable packets in a row end the film
+PLANAR_LUMA = ("yuv", "gray", "nv12", "nv21", "nv16", "nv24")  # pixel formats whose first plane is Y', as it is
+
+
+@dataclass
+class DecodeStats:
+    """What happened on the way: filled while frames are read, complete when the last one is."""
+
+    frames: int = 0
+    corrupt_packets: int = 0
+    repaired_pts: int = 0
+    broke_off: bool = False
+    last_duration: int = 0
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing had to be repaired, so that stamps are the file's own."""
+        return not (self.corrupt_packets or self.repaired_pts or self.broke_off)
+
+    def warnings(self) -> list[str]:
+        """What was repaired, as sentences."""
+        found = []
+        if self.corrupt_packets:
+            found.append(f"{self.corrupt_packets} damaged packets could not be decoded and were skipped.")
+        if self.repaired_pts:
+            found.append(f"{self.repaired_pts} missing or backward timestamps were repaired.")
+        if self.broke_off:
+            found.append(f"the film breaks off: nothing can be read after {self.frames} frames.")
+        return found
+
+
+@dataclass(frozen=True)
+class Begin:
+    """The number of the first frame to give out. `pts` is its stamp where the film can be sought by stamps; None decodes and
+    drops everything before it, as is needed where stamps had to be repaired.
+    """
+
+    frame: int = 0
+    pts: int | None = None
+
+
+def luma_plane(frame: av.VideoFrame) -> NDArray[Any]:
+    """The Y' plane of a decoded frame as a read-only view (H, W): uint8, or uint16 above eight bits."""
+    plane = frame.planes[0]
+    dtype = np.uint8 if frame.format.components[0].bits <= 8 else np.uint16
+    rows = np.frombuffer(memoryview(plane), dtype).reshape(-1, plane.line_size // np.dtype(dtype).itemsize)
+    view = rows[: frame.height, : frame.width]
+    view.flags.writeable = False
+    return view
+
+
+def has_luma_plane(pix_fmt: str) -> bool:
+    """Whether decoded frames of this format carry Y' as a plane of native-endian samples."""
+    return pix_fmt.startswith(PLANAR_LUMA) and not pix_fmt.endswith("be") and not pix_fmt.startswith("yuyv")
+
+
+class FilmReader:
+    """Iterates over the frames of a film, in order of presentation.
+
+    `grey_size` is (width, height) of the small copy, upright as a viewer sees it; `begin` skips frames. `stats`
+    counts what was repaired. Raises `InputError` when nothing can be decoded or the picture changes its size in mid-film.
+    """
+
+    def __init__(self, info: MediaInfo, options: DecodeOptions, grey_size: tuple[int, int], begin: Begin | None = None) -> None:
+        self.info, self.options, self.grey_size, self.begin = info, options, grey_size, begin or Begin()
+        self.stats = DecodeStats()
+        video = info.video
+        # Where there is no Y' plane (RGB, packed formats) one is computed once, in the matrix that the output will name.
+        self.convert_to = None if has_luma_plane(video.pix_fmt) else ("yuv444p" if video.depth <= 8 else "yuv444p12le")
+        self.depth = video.depth if self.convert_to is None else (8 if video.depth <= 8 else 12)
+        self.full_range = video.full_range if self.convert_to is None else False
+
+    def __iter__(self) -> Iterator[FilmFrame]:
+        video, stats = self.info.video, self.stats
+        samples = SampleRange.of(self.depth, full=self.full_range)
+        turns = video.rotation_deg // 90
+        width, height = self.grey_size if turns % 2 == 0 else self.grey_size[::-1]
+        clock = PtsClock(video.frame_rate, video.time_base)
+        first_pts = video.start_pts + round(self.options.start_s / video.time_base) if self.options.start_s else None
+        end_pts = None if self.options.end_s is None else video.start_pts + round(self.options.end_s / video.time_base)
+        number = 0
+        if self.begin.pts is not None:
+            first_pts, number = self.begin.pts, self.begin.frame
+        for frame in self._decoded(first_pts):
+            pts = clock.stamp(frame.pts if frame.pts is not None else frame.dts, video.start_pts)
+            stats.repaired_pts = clock.repaired
+            if first_pts is not None and pts < first_pts:
+                continue
+            if end_pts is not None and pts >= end_pts:
+                return
+            stats.frames += 1
+            number += 1
+            if number <= self.begin.frame:
+                continue
+            luma = luma_plane(frame)
+            small = cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)
+            grey = np.ascontiguousarray(np.rot90(luma_to_grey(small, samples), turns))
+            stats.last_duration = frame.duration or clock.step
+            yield FilmFrame(index=number - 1, pts=pts, luma=luma, grey=grey)
+        if stats.frames == self.begin.frame == 0:
+            raise InputError(f"{self.info.path} holds no frame that can be decoded" + self._between())
+
+    def _between(self) -> str:
+        return " between --start and --end." if self.options.start_s or self.options.end_s else "; it is damaged."
+
+    def _decoded(self, seek_pts: int | None) -> Iterator[av.VideoFrame]:
+        stats = self.stats
+        with av.open(str(self.info.path), metadata_errors="replace") as container:
+            stream = film_stream(container)
+            if stream is None:
+                raise InputError(f"{self.info.path} changed while it was read.")
+            stream.thread_type = "AUTO"
+            if seek_pts is not None:
+                container.seek(seek_pts, stream=stream)
+            run = 0
+            packets = container.demux(stream)
+            while run < CORRUPT_RUN:
+                try:
+                    packet = next(packets, None)
+                except av.error.FFmpegError:
+                    stats.broke_off = True
+                    return
+                if packet is None:
+                    return
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError:
+                    run += 1
+                    stats.corrupt_packets += 1
+                    continue
+                run = 0
+                for frame in frames:
+                    yield self._checked(frame)
+            stats.broke_off = True
+
+    def _checked(self, frame: av.VideoFrame) -> av.VideoFrame:
+        video = self.info.video
+        if (frame.width, frame.height) != (video.width, video.height):
+            raise InputError(
+                f"{self.info.path} changes its picture from {video.width}x{video.height} to {frame.width}x{frame.height} "
+                f"after {self.stats.frames} frames; split it there and colorize the pieces."
+            )
+        if self.convert_to is None:
+            return frame
+        matrix = next(number for number, name in MATRIX_NAMES.items() if name == video.matrix)
+        converted = frame.reformat(format=self.convert_to, dst_colorspace=matrix, dst_color_range="MPEG")
+        converted.pts, converted.dts, converted.duration = frame.pts, frame.dts, frame.duration
+        return converted

@@ -1,0 +1,168 @@
+"""Writes colour frames as a Matroska part: the source's luma, chroma from the network, frame numbers as stamps.
+
+Matroska counts in milliseconds; a part therefore carries the *number* of each frame, one per millisecond, and the true stamps are
+put back when the part goes into the finished film (`mux.py`). A part stays readable after a kill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from numpy.typing import NDArray
+
+from deoldify_video.errors import DependencyError, UsageError
+from deoldify_video.media.output import output_errors
+from deoldify_video.media.probe import MATRIX_NAMES, RANGE_FULL, RANGE_LIMITED, MediaInfo
+from deoldify_video.options import EncodeOptions
+
+PART_TIME_BASE = Fraction(1, 1000)  # Matroska's; one tick is one frame here
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How a codec is driven: FFmpeg's encoder, its default preset and CRF (None: it has none), the depths it can hold."""
+
+    encoder: str
+    preset: str | None
+    crf: int | None
+    depths: tuple[int, ...]
+    chroma: str = "420"
+    even_size: bool = False
+
+
+CODECS = {
+    "h264": Codec("libx264", "veryfast", 18, (8, 10)),
+    "hevc": Codec("libx265", "fast", 20, (8, 10, 12)),
+    "av1": Codec("libsvtav1", "8", 28, (8, 10), even_size=True),
+    "ffv1": Codec("ffv1", None, None, (8, 10, 12, 16)),
+    "prores": Codec("prores_ks", None, None, (10,), chroma="422"),
+}
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """The pixel format of the output and how source luma gets there: `shift` bits up (exact) or down (rounded)."""
+
+    pix_fmt: str
+    depth: int
+    shift: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether the source's luma is kept bit for bit."""
+        return self.shift >= 0
+
+    def chroma_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of a chroma plane of a picture of that size."""
+        layout = av.VideoFormat(self.pix_fmt, width, height)
+        return layout.chroma_width(), layout.chroma_height()
+
+    def luma(self, plane: NDArray[Any]) -> NDArray[Any]:
+        """Source luma at the depth of the output."""
+        if self.shift > 0:
+            return plane.astype(np.uint16) << self.shift
+        if self.shift < 0:
+            half, top = 1 << (-self.shift - 1), (1 << self.depth) - 1
+            lowered = np.minimum((plane.astype(np.uint32) + half) >> -self.shift, top)
+            return lowered.astype(np.uint8 if self.depth == 8 else np.uint16)
+        return plane
+
+
+def picture_format(options: EncodeOptions, width: int, height: int, depth: int) -> PictureFormat:
+    """The format in which `codec` keeps `depth`-bit luma best. Raises `UsageError` when it cannot hold this size."""
+    codec = CODECS[options.codec]
+    odd = width % 2 or height % 2
+    if odd and codec.even_size:
+        raise UsageError(f"{options.codec} cannot hold an odd picture of {width}x{height}; use --codec h264 or ffv1.")
+    target = next((d for d in codec.depths if d >= depth), codec.depths[-1])
+    # Encoders with subsampled chroma refuse odd sizes; FFV1 takes them, for the others chroma goes in at full size.
+    chroma = "444" if odd and options.codec != "ffv1" else codec.chroma
+    return PictureFormat(f"yuv{chroma}p" + ("" if target == 8 else f"{target}le"), target, target - depth)
+
+
+class PartWriter:
+    """Encodes frames into one part; `close` finishes it, `abandon` removes it.
+
+    `full_range` and `depth` describe the luma planes that are written; `info` gives size, matrix and tags.
+    """
+
+    def __init__(self, path: Path, info: MediaInfo, options: EncodeOptions, *, depth: int, full_range: bool) -> None:
+        video, codec = info.video, CODECS[options.codec]
+        self.format = picture_format(options, video.width, video.height, depth)
+        self.frames = 0
+        self.delay = 0  # frames that the encoder holds back for B-frames
+        self._packets = 0
+        with output_errors(path):
+            self._container = av.open(str(path), "w", format="matroska")
+        try:
+            self._stream = self._add_stream(info, codec, options, full_range)
+        except BaseException:
+            self._container.close()
+            raise
+        self._path = path
+
+    def _add_stream(self, info: MediaInfo, codec: Codec, options: EncodeOptions, full_range: bool) -> Any:
+        video = info.video
+        settings = {"preset": options.preset or codec.preset, "crf": options.crf if options.crf is not None else codec.crf}
+        try:
+            stream: Any = self._container.add_stream(
+                codec.encoder,
+                rate=video.frame_rate,
+                options={key: str(value) for key, value in settings.items() if value is not None}
+                if codec.crf is not None
+                else {},
+            )
+        except (av.error.FFmpegError, ValueError) as error:
+            raise DependencyError(
+                f"this PyAV has no encoder {codec.encoder} for {options.codec}; choose another --codec."
+            ) from error
+        stream.width, stream.height, stream.pix_fmt = video.width, video.height, self.format.pix_fmt
+        stream.sample_aspect_ratio = video.sar
+        context = stream.codec_context
+        context.time_base = 1 / video.frame_rate
+        context.colorspace = next(number for number, name in reversed(MATRIX_NAMES.items()) if name == video.matrix)
+        context.color_range = RANGE_FULL if full_range else RANGE_LIMITED
+        context.color_primaries, context.color_trc = video.color_primaries, video.color_trc
+        if options.codec == "prores":
+            context.options = {"profile": "3", "vendor": "apl0"}
+        return stream
+
+    def write(self, luma: NDArray[Any], chroma: NDArray[Any]) -> None:
+        """Encode one frame: `luma` (H, W) as decoded, `chroma` (2, h, w) code values of `format` in the encoder's chroma size."""
+        frame = av.VideoFrame(self._stream.width, self._stream.height, self.format.pix_fmt)
+        for plane, values in zip(frame.planes, (self.format.luma(luma), chroma[0], chroma[1]), strict=True):
+            rows = np.frombuffer(memoryview(plane), values.dtype).reshape(-1, plane.line_size // values.dtype.itemsize)
+            rows[: plane.height, : plane.width] = values
+        frame.pts, frame.time_base = self.frames, self._stream.codec_context.time_base
+        frame.colorspace = self._stream.codec_context.colorspace
+        frame.color_range = self._stream.codec_context.color_range
+        self.frames += 1
+        self._mux(frame)
+
+    def close(self) -> None:
+        """Encode what the encoder still holds and finish the file."""
+        self._mux(None)
+        with output_errors(self._path):
+            self._container.close()
+
+    def abandon(self) -> None:
+        """Close and remove the unfinished file."""
+        with contextlib.suppress(av.error.FFmpegError, OSError):  # a full disk, say; the part is thrown away anyway
+            self._container.close()
+        self._path.unlink(missing_ok=True)
+
+    def _mux(self, frame: av.VideoFrame | None) -> None:
+        with output_errors(self._path):
+            for packet in self._stream.encode(frame):
+                # The encoder counts frames in its own time base; the part counts one frame a tick.
+                packet.time_base = PART_TIME_BASE
+                self.delay = max(self.delay, self._packets - (packet.pts or 0))
+                self._packets += 1
+                self._container.mux(packet)

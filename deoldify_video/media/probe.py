@@ -1,0 +1,189 @@
+"""What a file contains, read from its headers before anything is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.video.stream import VideoStream
+
+from deoldify_video.errors import InputError
+
+MAX_PIXELS = 16384 * 16384 // 4  # 67 million: above 8K film and medium-format scans; more is a bomb or a mistake
+STILL_FORMATS = ("_pipe", "image2")  # endings of FFmpeg's format names for single pictures
+FULL_RANGE_CODECS = ("mjpeg", "png", "ffv1", "rawvideo", "gif", "jpeg2000", "tiff", "bmp", "webp")
+
+# FFmpeg's numbers (libavutil/pixfmt.h) of the colour matrices that we write, by our name.
+MATRIX_NAMES = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+UNSPECIFIED = 2
+RANGE_FULL, RANGE_LIMITED = 2, 1
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """One stream: its kind (`video`, `audio`, `subtitle`, `attachment`, `data`), codec, and whether it is cover art."""
+
+    index: int
+    kind: str
+    codec: str
+    language: str | None
+    cover_art: bool
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """The film's picture stream. `rotation_deg` is what a player turns the picture by, counter-clockwise, 0..270."""
+
+    index: int
+    codec: str
+    width: int
+    height: int
+    pix_fmt: str
+    depth: int
+    sar: Fraction
+    rotation_deg: int
+    matrix: str
+    full_range: bool
+    color_primaries: int
+    color_trc: int
+    frame_rate: Fraction
+    time_base: Fraction
+    start_pts: int
+    frames: int
+    interlaced: bool
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(width, height) as a viewer sees it, pixel aspect included."""
+        width = max(1, round(self.width * self.sar))
+        return (self.height, width) if self.rotation_deg in (90, 270) else (width, self.height)
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """A film or a photo. `kind` is `film` or `photo`; `duration_s` is declared by the container, 0 where it does not say."""
+
+    path: Path
+    kind: str
+    format_name: str
+    size_bytes: int
+    duration_s: float
+    video: VideoInfo
+    streams: tuple[StreamInfo, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: paths and fractions as text."""
+        data = asdict(self) | {"path": str(self.path)}
+        data["video"] |= {key: str(data["video"][key]) for key in ("sar", "frame_rate", "time_base")}
+        return data
+
+
+def probe(path: Path) -> MediaInfo:
+    """Read the headers of `path`. Raises `InputError` for anything that is no film or picture."""
+    if not path.exists():
+        raise InputError(f"there is no file {path}.")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not a film or picture.")
+    size_bytes = path.stat().st_size
+    if size_bytes == 0:
+        raise InputError(f"{path} is empty (0 bytes).")
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            streams = tuple(_stream_info(stream) for stream in container.streams)
+            stream = film_stream(container)
+            if stream is None:
+                kinds = ", ".join(sorted({s.kind for s in streams})) or "nothing"
+                raise InputError(f"{path} has no pictures in it (it holds {kinds}); give a film or a photo.")
+            name = container.format.name
+            still = name.endswith(STILL_FORMATS[0]) or name == STILL_FORMATS[1]
+            duration_s = (container.duration or 0) / 1_000_000
+            video = _video_info(path, container, stream)
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read: permission denied.") from error
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise InputError(f"{path} is no film or picture that can be read ({_reason(error)}).") from error
+    return MediaInfo(path, "photo" if still else "film", name, size_bytes, duration_s, video, streams)
+
+
+def film_stream(container: av.container.InputContainer) -> VideoStream | None:
+    """The first picture stream that is no cover art."""
+    for stream in container.streams.video:
+        if not is_cover_art(stream) and stream.codec_context is not None:
+            return stream
+    return None
+
+
+def is_cover_art(stream: Any) -> bool:
+    """Whether a stream is a picture attached to the file (a poster, a thumbnail), not film."""
+    return bool(
+        stream.type == "video" and "attached_pic" in str(getattr(stream.disposition, "name", "") or stream.disposition).lower()
+    )
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).split("\n")[0].rstrip(".")
+
+
+def _stream_info(stream: Any) -> StreamInfo:
+    context = stream.codec_context
+    # The codec's own name: a decoder may be called otherwise (mp3float, libdav1d).
+    codec = context.codec.canonical_name if context else "unknown"
+    return StreamInfo(stream.index, stream.type, codec, stream.language, is_cover_art(stream))
+
+
+def _video_info(path: Path, container: av.container.InputContainer, stream: VideoStream) -> VideoInfo:
+    context = stream.codec_context
+    width, height = context.width, context.height
+    if not width or not height or context.format is None:
+        raise InputError(f"{path} does not say how large its picture is; it is damaged or not a film.")
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path} claims a picture of {width}x{height}; more than {MAX_PIXELS // 1_000_000} million pixels are refused."
+        )
+    if context.color_trc in HDR_TRANSFERS:
+        raise InputError(
+            f"{path} is HDR ({HDR_TRANSFERS[context.color_trc]}); convert it to SDR first, its light cannot be kept as it is."
+        )
+    pix_fmt, depth = context.format.name, max(c.bits for c in context.format.components)
+    matrix = MATRIX_NAMES.get(context.colorspace) or ("bt709" if height >= 720 else "bt601")
+    frame_rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    return VideoInfo(
+        index=stream.index,
+        codec=context.codec.canonical_name,
+        width=width,
+        height=height,
+        pix_fmt=pix_fmt,
+        depth=depth,
+        sar=Fraction(stream.sample_aspect_ratio or 1),
+        rotation_deg=_rotation(container, stream),
+        matrix=matrix,
+        full_range=_is_full_range(pix_fmt, context.color_range, context.codec.canonical_name),
+        color_primaries=context.color_primaries,
+        color_trc=context.color_trc,
+        frame_rate=frame_rate,
+        time_base=Fraction(stream.time_base) if stream.time_base else Fraction(1, 1000),
+        start_pts=stream.start_time or 0,
+        frames=stream.frames,
+        interlaced=False,
+    )
+
+
+def _is_full_range(pix_fmt: str, color_range: int, codec: str) -> bool:
+    if color_range in (RANGE_FULL, RANGE_LIMITED):
+        return bool(color_range == RANGE_FULL)
+    return pix_fmt.startswith("yuvj") or (pix_fmt.startswith("gray") and codec in FULL_RANGE_CODECS)
+
+
+def _rotation(container: av.container.InputContainer, stream: VideoStream) -> int:
+    """Frames carry the display matrix, so the first one is decoded; 0 where that fails (decoding reports its own errors)."""
+    try:
+        frame = next(container.decode(stream), None)
+    except av.error.FFmpegError:
+        return 0
+    return round(frame.rotation / 90) * 90 % 360 if frame else 0

@@ -1,0 +1,145 @@
+"""Runs a network over grey pictures: device, precision, batches, and what to do when memory runs out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from deoldify_video.errors import DependencyError, DeviceMemoryError
+from deoldify_video.models.registry import ModelSpec, find_model
+from deoldify_video.models.weights import shipped_weights
+from deoldify_video.options import ColorOptions
+
+if TYPE_CHECKING:
+    from deoldify_video.media.frame import FilmFrame
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+CPU_BATCH = 4  # larger ones no longer help a CPU, and they make the first frame late
+MAX_BATCH = 32
+BYTES_PER_PIXEL = 2048  # activations of one pixel of one frame, a cautious figure for the default network in half precision
+
+
+class Colorizer:
+    """A network on a device. `ab` is the whole interface; frames and films are the pipeline's business.
+
+    Raises `DependencyError` when the network or the device is not there.
+    """
+
+    def __init__(self, options: ColorOptions, *, spec: ModelSpec | None = None, weights: Path | None = None) -> None:
+        self.spec = spec or find_model(options.model)
+        self.device = choose_device(options.device)
+        self.precision = choose_precision(options.precision, self.device)
+        style = self.spec.styles[options.style]
+        self.temperature, self.gain = style.temperature, style.gain * options.saturation
+        path = weights or shipped_weights(self.spec.weights or "")
+        self.network = self.spec.load(path)
+        module = cast(nn.Module, self.network)
+        module.to(self.device, DTYPES[self.precision], memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.batch_size = options.batch_size
+        self.fingerprint = f"{path.name} {file_digest(path)}"
+
+    def ab(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Colours for grey pictures of one size.
+
+        `grey` uint8 (B, h, w), full range, sRGB-encoded, h and w as `spec.render_size` gives them. Returns float32 (B, 2, h, w) in
+        Lab units. When memory runs out the batch is halved and the same frames are tried again; raises `DeviceMemoryError` when
+        even one frame does not fit.
+        """
+        limit = self._batch_limit(grey.shape[1] * grey.shape[2])
+        parts: list[NDArray[np.float32]] = []
+        done = 0
+        while done < len(grey):
+            try:
+                part = self._forward(grey[done : done + limit])
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if limit == 1:
+                    raise DeviceMemoryError(
+                        f"{self.device} has too little memory for one picture of {grey.shape[2]}x{grey.shape[1]}; "
+                        "use a smaller --render-factor or another --device."
+                    ) from error
+                limit = self.batch_size = min(limit, len(grey) - done) // 2 or 1
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                continue
+            parts.append(part)
+            done += len(part)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def colorize(self, frames: Iterable[FilmFrame]) -> Iterator[FilmFrame]:
+        """Set `ab` of film frames of one size, a batch at a time; frames in equals frames out.
+
+        A batch never reaches over the end of a segment, so that a run that begins there computes the very same.
+        """
+        for _, segment in groupby(frames, key=lambda frame: frame.segment):
+            while batch := list(islice(segment, 1)):
+                batch += islice(segment, self._batch_limit(batch[0].grey.size) - len(batch))
+                for frame, ab in zip(batch, self.ab(np.stack([frame.grey for frame in batch])), strict=True):
+                    frame.ab = ab
+                    yield frame
+
+    def _batch_limit(self, pixels: int) -> int:
+        if self.batch_size is None:
+            self.batch_size = CPU_BATCH
+            if self.device.type == "cuda":
+                free_bytes, _ = torch.cuda.mem_get_info(self.device)
+                self.batch_size = max(1, min(MAX_BATCH, free_bytes // 2 // (BYTES_PER_PIXEL * pixels)))
+        return self.batch_size
+
+    @torch.inference_mode()
+    def _forward(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+        picture = torch.from_numpy(grey).to(self.device)[:, None].float() / 255.0  # (B, 1, h, w)
+        x = self.network.prepare(picture).to(DTYPES[self.precision], memory_format=torch.channels_last)
+        ab: Tensor = self.network.to_ab(self.network(x), self.temperature)
+        if ab.shape[-2:] != grey.shape[-2:]:
+            ab = F.interpolate(ab, size=grey.shape[-2:], mode="bilinear", align_corners=False)
+        result: NDArray[np.float32] = (ab * self.gain).cpu().numpy()
+        return result  # (B, 2, h, w)
+
+
+def file_digest(path: Path) -> str:
+    """A short hash of a weights file, to tell one version from another."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device for `auto`, `cpu`, `cuda` or `mps`; raises `DependencyError` when it is not there."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(device for device in ("cuda", "mps", "cpu") if available[device])
+    if not available[name]:
+        raise DependencyError(
+            f"device {name} is not available here; use --device auto, or install a torch build that supports it."
+        )
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """`auto` becomes fp16 on a GPU, bf16 on a CPU that computes with it natively, else fp32."""
+    if name != "auto":
+        return name
+    if device.type != "cpu":
+        return "fp16"
+    return "bf16" if _cpu_has_bf16() else "fp32"
+
+
+def _cpu_has_bf16() -> bool:
+    # Private names, present since torch 2.6; a torch without them computes in fp32, which is only slower.
+    probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(probe() for probe in probes if probe is not None)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch failed for want of memory, on a GPU or (where it raises a plain RuntimeError) on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,93 @@
+"""Everything a user can choose, as frozen dataclasses: built once, validated once, passed whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from deoldify_video.color.style import STYLES
+from deoldify_video.errors import UsageError
+
+MIN_RENDER_FACTOR, MAX_RENDER_FACTOR = 7, 64
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+CODECS = ("h264", "hevc", "av1", "ffv1", "prores")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UsageError(message)
+
+
+def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
+    _require(value in known, f"{what} {value!r} is not known; choose one of {', '.join(known)}.")
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """Which part of the film: seconds from its first frame; `end_s` None means to the end."""
+
+    start_s: float = 0.0
+    end_s: float | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.start_s >= 0, f"--start is {self.start_s} s; it cannot lie before the film.")
+        _require(self.end_s is None or self.end_s > self.start_s, "--end must lie after --start.")
+
+
+@dataclass(frozen=True)
+class ColorOptions:
+    """The network and how it is run. `render_factor` and `batch_size` None: the network's default, and by free memory."""
+
+    model: str = "compact"
+    render_factor: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | None = None
+    style: str = "natural"
+    saturation: float = 1.0
+
+    def __post_init__(self) -> None:
+        _one_of("device", self.device, DEVICES)
+        _one_of("precision", self.precision, PRECISIONS)
+        _one_of("style", self.style, STYLES)
+        if self.render_factor is not None:
+            _require(
+                MIN_RENDER_FACTOR <= self.render_factor <= MAX_RENDER_FACTOR,
+                f"render factor {self.render_factor} is out of range; use {MIN_RENDER_FACTOR} to {MAX_RENDER_FACTOR}.",
+            )
+        _require(self.batch_size is None or self.batch_size >= 1, f"batch size {self.batch_size} is too small; use 1 or more.")
+        _require(0 <= self.saturation <= 4, f"saturation {self.saturation} is out of range; use 0 to 4.")
+
+
+@dataclass(frozen=True)
+class SmoothOptions:
+    """How strongly colours are held still over time: 0 (each frame for itself) to 1."""
+
+    smoothing: float = 0.8
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.smoothing <= 1, f"smoothing {self.smoothing} is out of range; use 0 to 1.")
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How the film is written. `crf` and `preset` None: the codec's default here."""
+
+    codec: str = "h264"
+    crf: int | None = None
+    preset: str | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        _one_of("codec", self.codec, CODECS)
+        _require(self.crf is None or 0 <= self.crf <= 63, f"crf {self.crf} is out of range; use 0 (best) to 63.")
+
+
+@dataclass(frozen=True)
+class FilmOptions:
+    """All options of a film."""
+
+    decode: DecodeOptions = field(default_factory=DecodeOptions)
+    color: ColorOptions = field(default_factory=ColorOptions)
+    smooth: SmoothOptions = field(default_factory=SmoothOptions)
+    encode: EncodeOptions = field(default_factory=EncodeOptions)

@@ -1,0 +1,46 @@
+"""What a run tells about itself: progress while it lasts, a report at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a film stands: frames done, of how many (0: not known), and the current shot, counted from 1."""
+
+    frames: int
+    total: int
+    shot: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done. `seconds` is wall time, `fps` frames per second of it; `warnings` are sentences for the user.
+
+    `resumed_frames` of the frames were finished by an earlier run.
+    """
+
+    source: str
+    output: str
+    kind: str
+    frames: int
+    shots: int
+    seconds: float
+    fps: float
+    model: str
+    device: str
+    precision: str
+    render_factor: int
+    render_size: tuple[int, int]
+    resumed_frames: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
