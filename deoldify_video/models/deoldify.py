@@ -39,18 +39,19 @@ class GeneratorConfig:
     up: tuple[int, int, int, int]  # channels after each block's shuffle
     out: tuple[int, int, int, int]  # channels after each block's convolutions
     double: bool  # two convolutions a block, `conv1` and `conv2`, instead of one, `conv`
+    stem: int = 64  # channels of the ResNet's first layer, from which those of its stages follow
 
     @property
     def stages(self) -> tuple[int, int, int, int]:
         """Channels of the ResNet's stages."""
-        return (256, 512, 1024, 2048) if self.bottleneck else (64, 128, 256, 512)
+        first = self.stem * 4 if self.bottleneck else self.stem
+        return first, 2 * first, 4 * first, 8 * first
 
 
 CONFIGS = {
     "wide": GeneratorConfig(True, (3, 4, 23, 3), (512, 512, 512, 256), (512, 512, 512, 256), double=False),
     "deep": GeneratorConfig(False, (3, 4, 6, 3), (256, 384, 384, 336), (768, 768, 672, 300), double=True),
 }
-_STEM = 64
 _SELF_ATTENTION_BLOCK = 1  # counted from the deepest
 
 
@@ -85,8 +86,8 @@ class Encoder(nn.Sequential):
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
-        self.add_module("0", FoldedConv(3, _STEM, 7, stride=2, batch_norm="1"))
-        inputs = _STEM
+        self.add_module("0", FoldedConv(3, config.stem, 7, stride=2, batch_norm="1"))
+        inputs = config.stem
         for stage, (outputs, count) in enumerate(zip(config.stages, config.blocks, strict=True)):
             strides = [2 if stage else 1] + [1] * (count - 1)
             blocks = [
@@ -197,7 +198,7 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         deepest = config.stages[3]
-        skips = (config.stages[2], config.stages[1], config.stages[0], _STEM)
+        skips = (config.stages[2], config.stages[1], config.stages[0], config.stem)
         middle = nn.Sequential(ConvBlock(deepest, 2 * deepest), ConvBlock(2 * deepest, deepest))
         ups, inputs = [], deepest
         for i, (skip, up, out) in enumerate(zip(skips, config.up, config.out, strict=True)):
