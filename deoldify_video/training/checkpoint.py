@@ -49,7 +49,7 @@ def write_whole(path: Path, data: bytes | memoryview) -> None:
 
 
 def write_network(path: Path, network: Compact, card: dict[str, Any]) -> None:
-    """Write weights as float16 safetensors that `colorize --model` takes; `card` becomes readable metadata beside the config."""
+    """Write weights as float16 safetensors that `colorize --model` takes; `card` becomes readable metadata."""
     part = path.with_name(path.name + _PART)
     tensors = {key: value.cpu() for key, value in network.state_dict().items()}
     try:

@@ -1,0 +1,153 @@
+"""Where the pictures of a new data set come from: folders, tar shards and colour films."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import av.error
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+
+from deoldify_video.errors import InputError
+from deoldify_video.media.frame import FilmFrame
+from deoldify_video.media.probe import film_stream, probe
+from deoldify_video.temporal.shots import ShotDetector
+from deoldify_video.training.dataset import PICTURE_SUFFIXES, Picture, decode_picture
+
+FILM_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv")
+FRAMES_INTO_SHOT = 12  # the frame that is taken: past a dissolve's end; the last one of a shorter shot
+_SMALL_PX = 96
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A picture that was found; `picture` is None when it cannot be read. With a `label` it is a sheet, and `data` its file."""
+
+    source: str
+    original: str
+    picture: Picture | None
+    label: int = -1
+    data: bytes = b""
+
+
+def candidates(paths: list[Path], frames_per_film: int) -> Iterator[Candidate]:
+    """All pictures under `paths` in a fixed order, films with one frame a shot, at most `frames_per_film`.
+
+    Raises `InputError` for a path that does not exist or holds nothing of use.
+    """
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"there is no file or folder {path}.")
+        known = (*PICTURE_SUFFIXES, *FILM_SUFFIXES, ".tar")
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        files = [file for file in files if file.suffix.lower() in known]
+        if not files:
+            raise InputError(f"{path} holds no pictures, films or tar shards.")
+        for file in files:
+            suffix = file.suffix.lower()
+            if suffix == ".tar":
+                yield from _from_shard(file)
+            elif suffix in FILM_SUFFIXES:
+                yield from _from_film(file, frames_per_film)
+            else:
+                inside = file.relative_to(path) if path.is_dir() else Path(file.name)
+                yield Candidate(path.name, inside.as_posix(), _read(file))
+
+
+def _read(file: Path) -> Picture | None:
+    try:
+        return decode_picture(file.read_bytes())
+    except OSError:
+        return None  # counted as unreadable
+
+
+def _from_shard(path: Path) -> Iterator[Candidate]:
+    """Pictures of a shard; those with a class id keep it and their bytes."""
+    try:
+        with tarfile.open(path) as shard:
+            members = [member for member in shard if member.isfile()]
+            labels = {Path(m.name).stem: int(_content(shard, m)) for m in members if m.name.endswith(".cls")}
+            for member in members:
+                if not member.name.lower().endswith(PICTURE_SUFFIXES):
+                    continue
+                data = _content(shard, member)
+                label = labels.get(Path(member.name).stem, -1)
+                yield Candidate(path.name, member.name, decode_picture(data), label, data if label >= 0 else b"")
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise InputError(f"the shard {path} is damaged: {error}; leave it out or fetch it again.") from error
+
+
+def _content(shard: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = shard.extractfile(member)
+    return file.read() if file else b""
+
+
+def _from_film(path: Path, most: int) -> Iterator[Candidate]:
+    """One frame of each shot, `most` of them evenly over the film. A film that breaks off gives what came before."""
+    taken: list[tuple[int, Picture]] = []
+    for frame_index, picture in _shot_frames(path):
+        taken.append((frame_index, picture))
+        if len(taken) >= 4 * most:  # keep memory bounded: every second one is enough for an even choice
+            taken = taken[::2]
+    if not taken:
+        yield Candidate(path.name, path.name, None)
+        return
+    for index in np.unique(np.linspace(0, len(taken) - 1, min(most, len(taken))).round().astype(int)):
+        frame_index, picture = taken[index]
+        yield Candidate(path.name, f"frame {frame_index}", picture)
+
+
+def _shot_frames(path: Path) -> Iterator[tuple[int, Picture]]:
+    """(frame number, RGB uint8 picture) of one frame of each shot."""
+    detector = ShotDetector()
+    held: dict[int, Picture] = {}  # colours of the frames whose shot is not known yet
+    shot, position, waiting = -1, 0, None
+    for frame in _detected(path, detector, held):
+        picture = held.pop(frame.index)
+        if frame.shot != shot:
+            if waiting is not None:
+                yield waiting
+            shot, position = frame.shot, 0
+        if position <= FRAMES_INTO_SHOT:
+            waiting = (frame.index, picture)
+        position += 1
+    if waiting is not None:
+        yield waiting
+
+
+def _detected(path: Path, detector: ShotDetector, held: dict[int, Picture]) -> Iterator[FilmFrame]:
+    for index, picture in enumerate(_decoded(path)):
+        held[index] = picture
+        scale = _SMALL_PX / max(picture.shape[:2])
+        size = (max(16, round(picture.shape[1] * scale)), max(16, round(picture.shape[0] * scale)))
+        small = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        grey = small.astype(np.uint8, copy=False)
+        yield from detector.push(FilmFrame(index, index, grey, grey))
+    yield from detector.flush()
+
+
+def _decoded(path: Path) -> Iterator[Picture]:
+    """The frames of a film as a viewer sees them, RGB uint8 (H, W, 3); ends where the film can no longer be decoded."""
+    try:
+        info = probe(path)
+    except InputError:
+        return  # counted as unreadable
+    matrix = Colorspace.ITU709 if info.video.matrix == "bt709" else Colorspace.ITU601
+    color_range = ColorRange.JPEG if info.video.full_range else ColorRange.MPEG
+    turns = info.video.rotation_deg // 90
+    try:
+        with av.open(str(path)) as container:
+            stream = film_stream(container)
+            if stream is None:
+                return
+            stream.thread_type = "AUTO"
+            for frame in container.decode(stream):
+                rgb = frame.reformat(format="rgb24", src_colorspace=matrix, src_color_range=color_range)
+                yield np.ascontiguousarray(np.rot90(rgb.to_ndarray(), turns))
+    except av.error.FFmpegError:
+        return  # what came before the damage is used
