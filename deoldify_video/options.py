@@ -36,7 +36,11 @@ class DecodeOptions:
 
 @dataclass(frozen=True)
 class ColorOptions:
-    """The network and how it is run. `render_factor` and `batch_size` None: the network's default, and by free memory."""
+    """The network and how it is run. `render_factor` and `batch_size` None: the network's default, and by free memory.
+
+    `keyframes`: the network sees only key frames at most so many frames apart, the others get their colours along the optical
+    flow; None: it sees every frame.
+    """
 
     model: str = "compact"
     render_factor: int | None = None
@@ -45,6 +49,7 @@ class ColorOptions:
     batch_size: int | None = None
     style: str = "natural"
     saturation: float = 1.0
+    keyframes: int | None = None
 
     def __post_init__(self) -> None:
         _one_of("device", self.device, DEVICES)

@@ -15,6 +15,7 @@ from deoldify_video.media.frame import FilmFrame
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import FilmOptions
 from deoldify_video.stages import Stages, through
+from deoldify_video.temporal.keyframes import KeyframeColorizer
 from deoldify_video.temporal.shots import ShotDetector
 from deoldify_video.temporal.smooth import Smoother, Track
 
@@ -50,7 +51,9 @@ def film_frames(
 
     decoded = background(reader, name="decode")
     shots = through(decoded, detector.push, detector.flush)
-    colored = background(colorizer.colorize(mark_segments(shots, start)), name="colorize")
+    distance = options.color.keyframes
+    colorize = KeyframeColorizer(colorizer.ab, distance).colorize if distance else colorizer.colorize
+    colored = background(colorize(mark_segments(shots, start)), name="colorize")
     smoothed = background(through(colored, smoother.push, smoother.flush), name="smooth")
     return background(map(paint, smoothed), name="paint")
 

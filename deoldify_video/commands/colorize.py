@@ -40,6 +40,13 @@ def colorize(
     smoothing: Annotated[
         float, typer.Option(help="How still colours hold over time: 0 (off) to 1.", rich_help_panel=_COLORING)
     ] = SmoothOptions.smoothing,
+    keyframes: Annotated[
+        str | None,
+        typer.Option(
+            help="Only every Nth frame, or `auto`, goes through the network; the rest follows the motion.",
+            rich_help_panel=_COLORING,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_COLORING)] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=_COLORING)] = "auto",
     batch_size: Annotated[
@@ -62,9 +69,14 @@ def colorize(
     """
     from deoldify_video.media.timing import parse_time
 
+    distance = None
+    if keyframes is not None:
+        from deoldify_video.temporal.keyframes import parse_keyframes
+
+        distance = parse_keyframes(keyframes)
     options = FilmOptions(
         DecodeOptions(parse_time(start), parse_time(end) if end is not None else None),
-        ColorOptions(model, render_factor, device, precision, batch_size, style, saturation),
+        ColorOptions(model, render_factor, device, precision, batch_size, style, saturation, distance),
         SmoothOptions(smoothing),
         EncodeOptions(codec, crf, encoder_preset, overwrite),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,11 +98,10 @@ def evaluate_command(
 def _open(model: str, options: ColorOptions, temperature: float | None, gain: float | None) -> Colorizer:
     """The colorizer for a name, a weights file or a run folder, with the decoding's settings replaced where given."""
     from deoldify_video.models.colorizer import Colorizer
-    from deoldify_video.models.store import resolve_model
     from deoldify_video.training.checkpoint import weights_of_run
 
-    spec, weights = resolve_model(str(weights_of_run(Path(model))) if Path(model).is_dir() else model)
-    colorizer = Colorizer(options, spec=spec, weights=weights)
+    file = str(weights_of_run(Path(model))) if Path(model).is_dir() else model
+    colorizer = Colorizer(replace(options, model=file))
     if temperature is not None:
         colorizer.temperature = temperature
     if gain is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -15,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deoldify_video.errors import DependencyError, DeviceMemoryError
-from deoldify_video.models.registry import ModelSpec, find_model
-from deoldify_video.models.weights import shipped_weights
+from deoldify_video.models.store import resolve_model
 from deoldify_video.options import ColorOptions
 
 if TYPE_CHECKING:
@@ -34,13 +32,12 @@ class Colorizer:
     Raises `DependencyError` when the network or the device is not there.
     """
 
-    def __init__(self, options: ColorOptions, *, spec: ModelSpec | None = None, weights: Path | None = None) -> None:
-        self.spec = spec or find_model(options.model)
+    def __init__(self, options: ColorOptions) -> None:
+        self.spec, path = resolve_model(options.model)
         self.device = choose_device(options.device)
-        self.precision = choose_precision(options.precision, self.device)
+        self.precision = choose_precision(options.precision, self.device, half_on_cpu=self.spec.half_on_cpu)
         style = self.spec.styles[options.style]
         self.temperature, self.gain = style.temperature, style.gain * options.saturation
-        path = weights or shipped_weights(self.spec.weights or "")
         self.network = self.spec.load(path)
         module = cast(nn.Module, self.network)
         module.to(self.device, DTYPES[self.precision], memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -81,12 +78,19 @@ class Colorizer:
 
         A batch never reaches over the end of a segment, so that a run that begins there computes the very same.
         """
-        for _, segment in groupby(frames, key=lambda frame: frame.segment):
-            while batch := list(islice(segment, 1)):
-                batch += islice(segment, self._batch_limit(batch[0].grey.size) - len(batch))
-                for frame, ab in zip(batch, self.ab(np.stack([frame.grey for frame in batch])), strict=True):
-                    frame.ab = ab
-                    yield frame
+        batch: list[FilmFrame] = []
+        for frame in frames:
+            if batch and (len(batch) >= self._batch_limit(frame.grey.size) or frame.segment != batch[0].segment):
+                yield from self._colored(batch)
+                batch = []
+            batch.append(frame)
+        if batch:
+            yield from self._colored(batch)
+
+    def _colored(self, batch: list[FilmFrame]) -> list[FilmFrame]:
+        for frame, ab in zip(batch, self.ab(np.stack([frame.grey for frame in batch])), strict=True):
+            frame.ab = ab
+        return batch
 
     def _batch_limit(self, pixels: int) -> int:
         if self.batch_size is None:
@@ -125,13 +129,13 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def choose_precision(name: str, device: torch.device) -> str:
-    """`auto` becomes fp16 on a GPU, bf16 on a CPU that computes with it natively, else fp32."""
+def choose_precision(name: str, device: torch.device, *, half_on_cpu: bool = True) -> str:
+    """`auto` becomes fp16 on a GPU; on a CPU bf16 where the network is made for it and the processor computes with it, else fp32."""
     if name != "auto":
         return name
     if device.type != "cpu":
         return "fp16"
-    return "bf16" if _cpu_has_bf16() else "fp32"
+    return "bf16" if half_on_cpu and _cpu_has_bf16() else "fp32"
 
 
 def _cpu_has_bf16() -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from deoldify_video.color.lab import grey_to_lightness, rgb_to_lab
 from deoldify_video.errors import DependencyError
@@ -136,6 +137,13 @@ class Compact(nn.Module):
             x = up(x, skip)
         return self.head(x), meaning
 
+    def fold_norms(self) -> Compact:
+        """Fold every batch normalisation into the convolution before it: the same function, faster. For inference only."""
+        for module in self.modules():
+            if isinstance(module, ConvNorm) and isinstance(module[1], nn.BatchNorm2d):
+                module[0], module[1] = fuse_conv_bn_eval(module[0].eval(), module[1].eval()), nn.Identity()
+        return self
+
     def to_ab(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
         """Annealed mean (Zhang et al. 2016, eq. 5): logits (B, K, h, w) -> ab (B, 2, h, w) float32 in Lab units.
 
@@ -147,7 +155,7 @@ class Compact(nn.Module):
 
 
 def load_compact(path: Path) -> Compact:
-    """Load a weights file written by `models export`: float32, on the CPU, in eval mode. Strict about names and shapes.
+    """Load a weights file written by `models export` for inference: float32, on the CPU, norms folded. Strict about names and shapes.
 
     Raises `DependencyError` when the file is missing, damaged or of another network.
     """
@@ -160,4 +168,4 @@ def load_compact(path: Path) -> Compact:
         network.load_state_dict(tensors)
     except (TypeError, RuntimeError) as error:
         raise DependencyError(f"{path} does not hold a `compact` network: {str(error).splitlines()[0]}") from error
-    return network.float().eval()
+    return network.float().eval().fold_norms()

@@ -54,6 +54,7 @@ class ModelSpec:
 
     `stride`: sides of its picture are multiples of this; `square`: its picture is stretched to a square.
     `weights`: file shipped in the package, or None where the user imports the weights, and then `published` says from where.
+    `half_on_cpu`: made for bf16, so that this is the default on processors that have it.
     `mark` tells files of this network from all others: the name of one tensor and its shape (None: any shape).
     """
 
@@ -69,6 +70,7 @@ class ModelSpec:
     styles: dict[str, Style] = field(default_factory=dict)
     published: Published | None = None
     mark: tuple[str, tuple[int, ...] | None] = ("", None)
+    half_on_cpu: bool = False
 
     def render_size(self, width: int, height: int, render_factor: int) -> tuple[int, int]:
         """(width, height) of the network's picture for a film of that shape."""
@@ -116,6 +118,7 @@ _COMPACT = ModelSpec(
     weights="compact.safetensors",
     styles={"natural": Style(0.6, 1.0), "vibrant": Style(0.38, 1.0), "muted": Style(1.0, 1.0)},
     mark=("palette", None),
+    half_on_cpu=True,
 )
 
 
