@@ -37,7 +37,8 @@ _WORK_PIXELS = 192 * 192  # ab is soft: the smoother works on a picture of this 
 _LIGHT_TOLERANCE = 24.0  # grey levels: at this difference of light a pixel counts for exp(-1)
 _MISS_TOLERANCE = 2.0  # round trips of the flow, in units of Sundaram's occlusion threshold
 _JITTER = 2.0  # ab: differences of this size between past and future are never a real change
-_SURENESS = 5.0  # past and future differ when their squared distance is this many times the track's variance
+_SURENESS = 4.0  # past and future differ when their squared distance is this many times the track's variance
+_DOUBT = 0.5  # frames of the past against which the future's flicker counts
 _NEIGHBOURHOOD = (7, 7)  # work pixels over which that decision is pooled
 
 Moments: TypeAlias = NDArray[Any]  # float32 (h, w, 4): sums of a, b, a^2 + b^2 and 1
@@ -196,8 +197,8 @@ def _take_side(past: Moments, own: Moments, future: Moments) -> tuple[Moments, M
     past_a, past_b, past_variance, past_weight = _mean(past)
     future_a, future_b, future_variance, future_weight = _mean(future)
     own_a, own_b = cv2.extractChannel(own, 0), cv2.extractChannel(own, 1)
-    weight = past_weight + future_weight + 1e-6
-    noise = _JITTER**2 + (past_variance * past_weight + future_variance * future_weight) / weight
+    # The past tells how much the track flickers; the future only where there is little past, as a change in it would look the same.
+    noise = _JITTER**2 + (past_variance * past_weight + future_variance * _DOUBT) / (past_weight + _DOUBT)
     apart = (past_a - future_a) ** 2 + (past_b - future_b) ** 2
     to_past = (own_a - past_a) ** 2 + (own_b - past_b) ** 2
     to_future = (own_a - future_a) ** 2 + (own_b - future_b) ** 2
