@@ -1,0 +1,71 @@
+"""Fixtures for all tests: a network that costs nothing, and the one that ships."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from deoldify_video.models.colorizer import Colorizer
+from deoldify_video.models.registry import MODELS, ModelSpec
+from deoldify_video.options import ColorOptions
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_threads() -> None:
+    """The pictures are tiny: more threads only get in each other's way."""
+    torch.set_num_threads(2)
+
+
+class StubNetwork(nn.Module):
+    """Paints every picture alike: green to magenta from left to right, blue to yellow from top to bottom."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.batches: list[int] = []  # sizes of the batches seen
+
+    def prepare(self, grey: Tensor) -> Tensor:
+        return grey
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.batches.append(len(x))
+        return x[:, :, :1, :1]
+
+    def to_ab(self, raw: Tensor, temperature: float = 1.0) -> Tensor:
+        ramp = torch.linspace(-30.0, 30.0, 4)
+        ab = torch.stack(torch.meshgrid(ramp, ramp, indexing="xy"))  # (2, 4, 4)
+        return ab.expand(len(raw), -1, -1, -1)
+
+
+@pytest.fixture
+def stub_spec(tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
+    """Puts the stub in the place of the default network, for everything that runs in this process."""
+    weights: Path = tmp_path_factory.mktemp("stub") / "stub.safetensors"
+    weights.write_bytes(b"stub")
+    spec = replace(
+        MODELS["compact"],
+        load=lambda path: StubNetwork().eval(),
+        weights=str(weights),
+        film_render_factor=7,
+        photo_render_factor=7,
+        half_on_cpu=False,
+    )
+    monkeypatch.setitem(MODELS, "compact", spec)
+    return spec
+
+
+@pytest.fixture
+def stub_colorizer(stub_spec: ModelSpec) -> Colorizer:
+    """A real `Colorizer` around the stub network."""
+    return Colorizer(ColorOptions(device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def real_colorizer() -> Colorizer:
+    """The network that ships, on the CPU; read only."""
+    return Colorizer(ColorOptions(device="cpu"))
