@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -168,7 +169,8 @@ def _write_whole(target: Path, tensors: dict[str, Tensor], card: dict[str, Any])
         write_weights(part, tensors, card, half=False)
         part.replace(target)
     except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the message about the cause matters more than a leftover
+            part.unlink(missing_ok=True)
         raise OutputError(f"cannot write {target}: {error}; set {FOLDER_VARIABLE} to a folder with room.") from error
 
 
