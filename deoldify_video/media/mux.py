@@ -104,7 +104,7 @@ def write_film(
 
 
 def _add_picture(target: Any, part: Any, info: MediaInfo) -> Any:
-    stream = target.add_stream_from_template(part.streams.video[0])
+    stream = target.add_stream_from_template(part.streams.video[0], opaque=True)
     stream.time_base = info.video.time_base
     stream.sample_aspect_ratio = info.video.sar
     if info.video.rotation_deg:
