@@ -55,7 +55,8 @@ def _make_dis(preset: int) -> FlowFunction:
     estimator = cv2.DISOpticalFlow.create(preset)
 
     def flow(first: Grey, second: Grey) -> Flow:
-        return estimator.calc(first, second, np.zeros((*first.shape, 2), np.float32))
+        start = np.zeros((*first.shape, 2), np.float32)
+        return estimator.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), start)
 
     return flow
 
