@@ -49,14 +49,17 @@ def make_film(
     sar: Fraction | None = None,
     full: bool = False,
     matrix: int = 2,
+    primaries: int = 2,
+    transfer: int = 2,
     rotation: int = 0,
     options: dict[str, str] | None = None,
     chroma: int | None = None,
 ) -> Path:
     """Write a grey film; returns `path`.
 
-    `pts` are the stamps of the frames in `time_base` (default: one frame each), `shots` divides the film evenly, `matrix` is
-    FFmpeg's number (2: unspecified), `chroma` a code value for Cb and Cr other than neutral.
+    `pts` are the stamps of the frames in `time_base` (default: one frame each), `shots` divides the film evenly, `chroma` is a
+    code value for Cb and Cr other than neutral; `matrix`, `primaries` and `transfer` are FFmpeg's numbers (2: unspecified).
+    """
     """
     tick = time_base or 1 / rate
     with av.open(str(path), "w", format=container) as target:
@@ -64,6 +67,7 @@ def make_film(
         video.width, video.height, video.pix_fmt = *size, pix_fmt
         video.time_base = video.codec_context.time_base = tick
         video.codec_context.colorspace, video.codec_context.color_range = matrix, FFMPEG_RANGES[full]
+        video.codec_context.color_primaries, video.codec_context.color_trc = primaries, transfer
         if sar:
             video.sample_aspect_ratio = sar
         if rotation:
