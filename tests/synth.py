@@ -60,7 +60,6 @@ def make_film(
     `pts` are the stamps of the frames in `time_base` (default: one frame each), `shots` divides the film evenly, `chroma` is a
     code value for Cb and Cr other than neutral; `matrix`, `primaries` and `transfer` are FFmpeg's numbers (2: unspecified).
     """
-    """
     tick = time_base or 1 / rate
     with av.open(str(path), "w", format=container) as target:
         video: Any = target.add_stream(codec, rate=rate, options=options or {})
