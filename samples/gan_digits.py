@@ -9,6 +9,7 @@ something small and known.
 
 from __future__ import annotations
 
+import copy
 import sys
 from dataclasses import dataclass
 
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 from deoldify_video.training.critic import PatchCritic, adversarial_loss, make_critic_optimizer, train_critic
 
 NOISE = 32
-BATCH = 128
+BATCH = 64
+AVERAGE_DECAY = 0.98
 SIDE = 8
 
 
@@ -39,8 +41,10 @@ class DigitGenerator(nn.Sequential):
     def __init__(self) -> None:
         super().__init__(
             nn.Linear(NOISE, 256),
+            nn.BatchNorm1d(256),
             nn.ReLU(),
             nn.Linear(256, 256),
+            nn.BatchNorm1d(256),
             nn.ReLU(),
             nn.Linear(256, SIDE * SIDE),
             nn.Tanh(),
@@ -67,20 +71,27 @@ def distance(samples: Tensor, data: Tensor) -> Distance:
 
 
 def train_digits(steps: int, seed: int = 0) -> tuple[DigitGenerator, Tensor]:
-    """Train for `steps`: each a step of the critic, then one of the generator. Returns the generator and the digits."""
+    """Train for `steps`: each a step of the critic, then one of the generator. Returns its weight average and the digits."""
     torch.manual_seed(seed)
     digits = load_digits_tensor()
-    generator, critic = DigitGenerator(), PatchCritic(inputs=1, widths=(64, 128))
-    generator_optimizer = torch.optim.Adam(generator.parameters(), 5e-4, betas=(0.0, 0.9))
-    critic_optimizer = make_critic_optimizer(critic, 1e-3)
+    generator, critic = DigitGenerator(), PatchCritic(inputs=1, widths=(64,))
+    average = copy.deepcopy(generator)
+    generator_optimizer = torch.optim.Adam(generator.parameters(), 1e-3, betas=(0.0, 0.9))
+    critic_optimizer = make_critic_optimizer(critic, 2e-3)
     for _ in range(steps):
         true = digits[torch.randint(len(digits), (BATCH,))]
-        train_critic(critic, critic_optimizer, true, generator(torch.randn(BATCH, NOISE)))
-        loss = adversarial_loss(critic(generator(torch.randn(BATCH, NOISE))))
+        painted = generator(torch.randn(BATCH, NOISE))
+        train_critic(critic, critic_optimizer, true, painted)
+        critic.requires_grad_(False)
+        loss = adversarial_loss(critic(painted))
+        critic.requires_grad_(True)
         generator_optimizer.zero_grad()
         loss.backward()
         generator_optimizer.step()
-    return generator, digits
+        with torch.no_grad():
+            for mean, now in zip(average.parameters(), generator.parameters(), strict=True):
+                mean.lerp_(now, 1.0 - AVERAGE_DECAY)
+    return average, digits
 
 
 def picture(sample: Tensor) -> str:
@@ -91,7 +102,7 @@ def picture(sample: Tensor) -> str:
 
 def main() -> None:
     """Train, and print the statistics before and after."""
-    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
+    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 900
     for count in (0, steps):
         generator, digits = train_digits(count)
         with torch.no_grad():

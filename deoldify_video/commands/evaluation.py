@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,11 +49,13 @@ def evaluate_command(
     from deoldify_video.evaluation.image import evaluate, readable, summarize
     from deoldify_video.evaluation.sheet import write_sheet
     from deoldify_video.options import ColorOptions
+    from deoldify_video.training.checkpoint import weights_of_run
     from deoldify_video.training.dataset import read_data
 
     console = Console(stderr=True)
-    options = ColorOptions(render_factor=render_factor, style=style, device=device, precision=precision)
-    colorizer = _open(model, options, temperature, gain)
+    network = str(weights_of_run(Path(model))) if Path(model).is_dir() else model
+    options = ColorOptions(network, render_factor=render_factor, style=style, device=device, precision=precision)
+    colorizer = _open(options, temperature, gain)
     photos, tiles, unreadable = read_data(data)
     photos = photos if photos else tiles
     for name in unreadable:
@@ -95,13 +96,11 @@ def evaluate_command(
         _print(console, summaries, scores if each else [])
 
 
-def _open(model: str, options: ColorOptions, temperature: float | None, gain: float | None) -> Colorizer:
-    """The colorizer for a name, a weights file or a run folder, with the decoding's settings replaced where given."""
+def _open(options: ColorOptions, temperature: float | None, gain: float | None) -> Colorizer:
+    """The colorizer, with the decoding's settings replaced where given."""
     from deoldify_video.models.colorizer import Colorizer
-    from deoldify_video.training.checkpoint import weights_of_run
 
-    file = str(weights_of_run(Path(model))) if Path(model).is_dir() else model
-    colorizer = Colorizer(replace(options, model=file))
+    colorizer = Colorizer(options)
     if temperature is not None:
         colorizer.temperature = temperature
     if gain is not None:

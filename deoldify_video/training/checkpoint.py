@@ -8,6 +8,8 @@ A run folder holds:
     checkpoints/         the averaged weights of each check, in phases that keep them
     log.jsonl, events*   losses and scores over the steps
     sheets/              pictures: grey, ours, truth
+
+`export` also reads `evaluation.json` (what `evaluate --json` printed) and `notes.md` there, for the model card.
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from deoldify_video.errors import InputError, OutputError
-from deoldify_video.models.compact import Compact, CompactConfig, load_compact
+from deoldify_video.errors import InputError, OutputError, UsageError
+from deoldify_video.models.compact import Compact, CompactConfig
 from deoldify_video.models.store import NETWORK_KEY
-from deoldify_video.models.weights import CONFIG_KEY, write_weights
+from deoldify_video.models.weights import CONFIG_KEY, read_weights, write_weights
+from deoldify_video.training.card import card_markdown, make_card
 
 STATE, RUN, BEST, LAST = "state.pt", "run.json", "best.safetensors", "last.safetensors"
 _PART = ".part"
@@ -95,25 +98,39 @@ def weights_of_run(folder: Path) -> Path:
     return found
 
 
+def load_trainable(path: Path) -> Compact:
+    """The network of a weights file with its norms, so that it can be trained on: float32, on the CPU.
+
+    Raises `InputError` when it holds another network, `DependencyError` when it is missing or damaged.
+    """
+    tensors, metadata = read_weights(path)
+    config = {key: tuple(value) if isinstance(value, list) else value for key, value in metadata.get(CONFIG_KEY, {}).items()}
+    return _build(config, tensors, path)
+
+
+def _build(config: dict[str, Any], tensors: dict[str, Tensor] | None, path: Path) -> Compact:
+    try:
+        network = Compact(CompactConfig(**config))
+        network.load_state_dict(tensors or {})
+    except (TypeError, RuntimeError) as error:
+        raise InputError(f"{path} holds no `compact` network that can be trained: {str(error).splitlines()[0]}") from error
+    return network.float()
+
+
 def load_initial(path: Path) -> tuple[Compact, dict[str, Tensor] | None]:
     """The network to start from, and the colour classifier where one is stored beside it.
 
     `path`: a safetensors file, a run folder (its best weights, else its last), or a training state (`.pt`; its average).
-    Raises `InputError` or `DependencyError` when there is none.
+    Raises as `load_trainable`, and `InputError` for a folder without weights.
     """
     if path.is_dir():
         found = weights_of_run(path)
         classifier = load_state(path / STATE).get("classifier") if (path / STATE).is_file() else None
         return load_initial(found)[0], classifier
     if path.suffix == ".safetensors":
-        return load_compact(path), None
+        return load_trainable(path), None
     state = load_state(path)
-    network = Compact(CompactConfig(**state.get(CONFIG_KEY, {})))
-    try:
-        network.load_state_dict(state["ema"])
-    except (KeyError, RuntimeError, AttributeError) as error:
-        raise InputError(f"{path} holds no `compact` network: {str(error).splitlines()[0]}") from error
-    return network, state.get("classifier")
+    return _build(state.get(CONFIG_KEY, {}), state.get("ema"), path), state.get("classifier")
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -125,3 +142,22 @@ def read_run(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {folder / RUN}: {error}.") from error
     return run
+
+
+def export(run: Path, output: Path) -> Path:
+    """Write the best weights of a run folder as float16 safetensors, with a model card beside them (`.json` and `.md`).
+
+    Returns `output`. Raises `UsageError` for another suffix, `InputError` when `run` is no run folder, `OutputError` when the
+    files cannot be written.
+    """
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output} does not end in .safetensors; weights are written in that format only.")
+    source = weights_of_run(run)
+    network = load_trainable(source)
+    _, metadata = read_weights(source)
+    card = make_card(output.stem, read_run(run), metadata, run)
+    facts = {key: value for key, value in metadata.items() if key not in (CONFIG_KEY, NETWORK_KEY)}
+    write_network(output, network, {**facts, "card": card})
+    write_whole(output.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())
+    write_whole(output.with_suffix(".md"), card_markdown(card).encode())
+    return output

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
-import deoldify_video
+from deoldify_video import __version__
 from deoldify_video.errors import InputError, OutputError, UsageError
 from deoldify_video.evaluation.sheet import write_sheet
 from deoldify_video.models.colorizer import choose_device, choose_precision
 from deoldify_video.models.compact import Compact, CompactConfig
 from deoldify_video.models.weights import CONFIG_KEY
+from deoldify_video.training.card import source_commit
 from deoldify_video.training.checkpoint import (
     BEST,
     LAST,
@@ -185,7 +186,8 @@ class Training:
             "init": self.options.init.name if self.options.init else None,
             "data": {"from": [path.name for path in self.options.data], "photos": len(self.data.photos)},
             "tiles": len(self.data.tiles),
-            "version": getattr(deoldify_video, "__version__", "unknown"),
+            "version": __version__,
+            "commit": source_commit(),
         }
         write_whole(self.options.run / RUN, json.dumps(card, indent=2).encode())
 

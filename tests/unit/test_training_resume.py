@@ -15,9 +15,10 @@ import torch
 
 from deoldify_video.errors import InputError, OutputError, UsageError
 from deoldify_video.models.compact import load_compact
+from deoldify_video.models.store import identify
 from deoldify_video.models.weights import read_weights
 from deoldify_video.training import checkpoint
-from deoldify_video.training.checkpoint import load_initial, load_state
+from deoldify_video.training.checkpoint import export, load_initial, load_state
 from deoldify_video.training.recipe import ADVERSARIAL, CRITIC, SMALL, LossWeights, Phase, Recipe
 from deoldify_video.training.session import TrainOptions
 from deoldify_video.training.train import train
@@ -191,10 +192,35 @@ def test_fine_tuning_starts_from_weights_a_state_or_a_run(data: Path, tmp_path: 
     for source in (tmp_path / "run", tmp_path / "run" / "last.safetensors", tmp_path / "run" / "state.pt"):
         network, _ = load_initial(source)
         assert torch.allclose(network.head.weight, state["head.weight"], atol=1e-3)
+        assert any("running_mean" in name for name in network.state_dict())  # not folded: it can be trained on
     train(options(data, tmp_path / "tuned", steps=2, init=tmp_path / "run"))
     assert load_state(tmp_path / "tuned" / "state.pt")["config"]["stem"] == NETWORK["stem"]
     with pytest.raises(InputError, match="no run folder"):
         load_initial(tmp_path)
+
+
+def test_export_writes_weights_and_a_card_that_says_what_they_are(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(options(data, run, steps=2))
+    row = {"pictures": 3, "temperature": 0.6, "gain": 1.0, "psnr_db": 25.0, "grey_psnr_db": 24.0, "gain_db": 1.0}
+    row |= {"ciede2000": 9.0, "grey_ciede2000": 11.0, "cf": 20.0, "true_cf": 30.0, "cf_ratio": 0.667}
+    (run / "evaluation.json").write_text(json.dumps({"render_factor": 16, "mean": row}))
+    (run / "notes.md").write_text("## Rights\n\nAll mine.\n")
+    path = export(run, tmp_path / "mine.safetensors")
+    assert identify(path).name == "compact"
+    assert load_compact(path).config.stem == NETWORK["stem"]
+    card = (tmp_path / "mine.md").read_text()
+    for words in ("All mine.", "| 0.6 | 1 | 25.00 | +1.00 |", "2 steps", '"name": "broad"'):
+        assert words in card
+    assert json.loads((tmp_path / "mine.json").read_text())["evaluation"]["rows"] == [row]
+    assert str(tmp_path) not in card
+    with pytest.raises(UsageError, match="safetensors"):
+        export(run, tmp_path / "mine.pth")
+    with pytest.raises(InputError, match="no run folder"):
+        export(tmp_path, tmp_path / "mine.safetensors")
+    (run / "evaluation.json").write_text("[]")
+    with pytest.raises(InputError, match="evaluate --json"):
+        export(run, tmp_path / "mine.safetensors")
 
 
 def test_the_budget_is_steps_or_minutes(data: Path, tmp_path: Path) -> None:
