@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,12 +25,17 @@ DEEP_FORMATS = ("PNG", "TIFF")  # those that hold 16 bits
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "PNG": {},
-    "TIFF": {"compression": "tiff_lzw"},
+    "TIFF": {},  # not compressed: Pillow cannot write the camera's tags into compressed ones
     "WEBP": {"quality": 95, "method": 4},
 }
 PHOTO_MATRIX = "bt601"  # JPEG's: turning the result grey again gives the light that came in
 _GREY_WEIGHTS = np.array([0.114, 0.587, 0.299], np.float32)  # the same, in OpenCV's order of channels
 _EXIF_ORIENTATION = 0x0112
+_EXIF_FOLDERS = (0x8769, 0x8825)  # the camera's own tags, and the place
+_EXIF_PIXEL_SIZE = (0xA002, 0xA003)
+# Description, camera, resolution, software, date, artist, copyright. A TIFF's other tags describe the file, not the picture.
+_KEPT_TAGS = (0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298)
+_MAX_EXIF_BYTES = 65_000  # what a JPEG can hold
 _QUARTER_TURNS = {3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}  # counter-clockwise, by EXIF orientation
 _MIRRORED = (2, 4, 5, 7)
 COLOURFUL = 0.02  # mean spread of R, G and B from which a picture counts as coloured
@@ -39,8 +45,8 @@ COLOURFUL = 0.02  # mean spread of R, G and B from which a picture counts as col
 class Photo:
     """The light of a photo, upright.
 
-    `light` float32 (H, W) in [0, 1], sRGB-encoded; `alpha` like it or None; `depth` 8 or 16 bits; `exif` without the orientation,
-    which has been applied; `colourful` when the file has colours already.
+    `light` float32 (H, W) in [0, 1], sRGB-encoded; `alpha` like it, or None where all is opaque; `depth` 8 or 16 bits; `exif`
+    what describes the picture, without the orientation, which has been applied; `colourful` when the file has colours already.
     """
 
     light: NDArray[np.float32]
@@ -52,26 +58,23 @@ class Photo:
 
 def read_photo(path: Path) -> Photo:
     """Read a photo's light. Raises `InputError` when it cannot be read or is larger than is allowed."""
-    with _input_errors(path):
+    with _input_errors(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, about tags that it cannot read
         data = path.read_bytes()
         with Image.open(io.BytesIO(data)) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise InputError(f"{path} is {width}x{height}; more than {MAX_PIXELS // 1_000_000} million pixels are refused.")
-            profile = image.info.get("icc_profile")
-            exif = image.getexif()
-        orientation = exif.pop(_EXIF_ORIENTATION, 1)
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-        if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
-            raise ValueError("the data is damaged, or of a kind that is not supported")
+            profile, exif, tiff = image.info.get("icc_profile"), image.getexif(), image.format == "TIFF"
+        pixels = _pixels(data, exif.get(_EXIF_ORIENTATION, 1), tiff=tiff)
     depth = 8 * pixels.dtype.itemsize
-    values = _upright(pixels, orientation).astype(np.float32) / np.float32(2**depth - 1)
-    alpha = values[..., -1] if values.ndim == 3 and values.shape[2] in (2, 4) else None
+    values = pixels.astype(np.float32) / np.float32(2**depth - 1)
+    alpha = values[..., 3] if values.ndim == 3 and values.shape[2] == 4 and values[..., 3].min() < 1 else None
     light, colourful = (values if values.ndim == 2 else values[..., 0]), False
     if values.ndim == 3 and values.shape[2] >= 3:
         colourful = float(np.mean(np.ptp(values[..., :3], axis=2))) > COLOURFUL
         light = values[..., :3] @ _GREY_WEIGHTS
-    return Photo(_to_srgb(light, profile), alpha, depth, exif.tobytes(), colourful)
+    return Photo(_to_srgb(light, profile), alpha, depth, _description(exif), colourful)
 
 
 def write_photo(path: Path, photo: Photo, chroma: NDArray[np.float32]) -> None:
@@ -94,7 +97,11 @@ def write_photo(path: Path, photo: Photo, chroma: NDArray[np.float32]) -> None:
         else:
             image = Image.fromarray(np.rint(planes * 255).astype(np.uint8))
             profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-            image.save(path, format=kind, exif=photo.exif, icc_profile=profile, **_SAVE_OPTIONS[kind])
+            exif = photo.exif if len(photo.exif) <= _MAX_EXIF_BYTES else b""
+            try:
+                image.save(path, format=kind, exif=exif, icc_profile=profile, **_SAVE_OPTIONS[kind])
+            except ValueError as error:  # a picture that is too large for the format
+                raise OutputError(f"{path} cannot be written as {kind}: {error}; choose another format.") from error
 
 
 def photo_format(path: Path) -> str:
@@ -109,8 +116,37 @@ def photo_format(path: Path) -> str:
 def _input_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, cv2.error) as error:
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path} is no picture that can be read (its format is not known, or it is damaged).") from error
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError, cv2.error) as error:
         raise InputError(f"{path} is no picture that can be read ({str(error).splitlines()[0].rstrip('.')}).") from error
+
+
+def _pixels(data: bytes, orientation: int, *, tiff: bool) -> NDArray[Any]:
+    """Upright samples in OpenCV's order: grey (H, W), BGR or BGRA (H, W, 3 or 4), uint8 or uint16. Raises `ValueError`."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError("the data is damaged, or of a kind that is not supported")
+    if not tiff:
+        return _upright(pixels, orientation)
+    # OpenCV turns TIFFs upright itself, and multiplies the colours of 8-bit ones with their alpha.
+    if pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 4:
+        gain = 255 / np.maximum(pixels[..., 3:], 1)
+        pixels[..., :3] = np.minimum(np.rint(pixels[..., :3] * gain), 255)
+    return pixels
+
+
+def _description(exif: Image.Exif) -> bytes:
+    """What the tags say about the picture; what they say about the file, its size and its thumbnail no longer holds."""
+    kept = Image.Exif()
+    for tag in _KEPT_TAGS:
+        if tag in exif:
+            # Pillow reads text as Latin-1 and would write ASCII; as bytes it stays what it was, UTF-8 mostly.
+            kept[tag] = exif[tag].encode("latin-1") if isinstance(exif[tag], str) else exif[tag]
+    for folder in _EXIF_FOLDERS:
+        if entries := exif.get_ifd(folder):
+            kept.get_ifd(folder).update((tag, value) for tag, value in entries.items() if tag not in _EXIF_PIXEL_SIZE)
+    return kept.tobytes()
 
 
 def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
