@@ -11,6 +11,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
@@ -22,6 +23,15 @@ from deoldify_video.training.dataset import TILE, random_crop, read_data
 from deoldify_video.training.filters import crop_extremes, near_duplicates, perceptual_hash, reason_against
 
 VAL = Path(__file__).resolve().parents[3] / "shared" / "photos" / "val.tar"
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The pictures are tiny: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def photo(seed: int, height: int = 160, width: int = 200) -> np.ndarray:

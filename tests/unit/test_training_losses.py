@@ -27,6 +27,15 @@ from deoldify_video.training.validate import CurvePoint, Validation, score_of
 PALETTE = gamut_palette()
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The pictures are tiny: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def photos() -> Photos:
     rng = np.random.default_rng(0)
