@@ -24,10 +24,13 @@ def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """Which part of the film: seconds from its first frame; `end_s` None means to the end."""
+    """Which part of the film: seconds from its first frame; `end_s` None means to the end. `deinterlace` makes whole frames of
+    fields, for the network and for the output.
+    """
 
     start_s: float = 0.0
     end_s: float | None = None
+    deinterlace: bool = False
 
     def __post_init__(self) -> None:
         _require(self.start_s >= 0, f"--start is {self.start_s} s; it cannot lie before the film.")
@@ -68,7 +71,7 @@ class ColorOptions:
 class SmoothOptions:
     """How strongly colours are held still over time: 0 (each frame for itself) to 1."""
 
-    smoothing: float = 0.8
+    smoothing: float = 0.9
 
     def __post_init__(self) -> None:
         _require(0 <= self.smoothing <= 1, f"smoothing {self.smoothing} is out of range; use 0 to 1.")
@@ -89,6 +92,20 @@ class EncodeOptions:
 
 
 @dataclass(frozen=True)
+class JobOptions:
+    """What a run may do beyond the ordinary; none of it changes the pictures.
+
+    `restart` forgets what an unfinished run has made; `force` takes a film that is in colour already; `allow_truncated` takes one
+    that ends before its declared end; `verify` reads the finished film back and compares it with the source.
+    """
+
+    restart: bool = False
+    force: bool = False
+    allow_truncated: bool = False
+    verify: bool = True
+
+
+@dataclass(frozen=True)
 class FilmOptions:
     """All options of a film."""
 
@@ -96,3 +113,4 @@ class FilmOptions:
     color: ColorOptions = field(default_factory=ColorOptions)
     smooth: SmoothOptions = field(default_factory=SmoothOptions)
     encode: EncodeOptions = field(default_factory=EncodeOptions)
+    job: JobOptions = field(default_factory=JobOptions)

@@ -23,7 +23,8 @@ OnProgress = Callable[[Progress], None]
 class Report:
     """What was done. `seconds` is wall time, `fps` frames per second of it; `warnings` are sentences for the user.
 
-    `resumed_frames` of the frames were finished by an earlier run.
+    `resumed_frames` of the frames were finished by an earlier run; `verification` is what the comparison of the finished film with
+    its source found (`media.verify.Verdict`).
     """
 
     source: str
@@ -40,6 +41,7 @@ class Report:
     render_size: tuple[int, int]
     resumed_frames: int = 0
     warnings: list[str] = field(default_factory=list)
+    verification: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -19,6 +19,7 @@ class Painter:
 
     `source` and `target` are the ranges of the decoded luma and of the chroma to write, `depth` that of the chroma; `chroma_size`
     is (width, height) of a chroma plane as coded, `turns` how many quarter turns counter-clockwise make the coded picture upright.
+    `window` (rows, columns of a chroma plane; None: all) is the part that the network sees: around it, black borders stay neutral.
     """
 
     matrix: str
@@ -27,6 +28,7 @@ class Painter:
     depth: int
     chroma_size: tuple[int, int]
     turns: int = 0
+    window: tuple[slice, slice] | None = None
 
     def chroma(self, luma: NDArray[Any], grey: NDArray[np.uint8], ab: NDArray[np.float32]) -> NDArray[Any]:
         """Code values (2, h, w) of Cb and Cr for a frame: `luma` (H, W) as decoded, `grey` and `ab` upright at render size."""
@@ -37,4 +39,8 @@ class Painter:
         large = cv2.resize(luma, self.chroma_size, interpolation=cv2.INTER_AREA).astype(np.float32)
         large -= np.float32(self.source.black)
         large *= np.float32(1 / (self.source.white - self.source.black))
-        return chroma_to_samples(guided_upsample(planes, guide, large), self.target, self.depth)
+        if self.window is None:
+            return chroma_to_samples(guided_upsample(planes, guide, large), self.target, self.depth)
+        whole = np.zeros((2, *large.shape), np.float32)
+        whole[:, *self.window] = guided_upsample(planes, guide, large[self.window])
+        return chroma_to_samples(whole, self.target, self.depth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +14,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from deoldify_video import __version__
 from deoldify_video.errors import DeoldifyVideoError, InputError, OutputError, UsageError
-from deoldify_video.options import CODECS, ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, SmoothOptions
+from deoldify_video.options import CODECS, ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
 from deoldify_video.report import OnProgress, Report
 from deoldify_video.report import Progress as FilmProgress
 
+log = logging.getLogger("deoldify_video")
 LOG_EVERY_FRAMES = 250  # without a terminal: a line now and then instead of a bar
-_COLORING, _CODING = "Colours", "Output"
+_COLORING, _CODING, _SAFETY = "Colours", "Output", "Safety"
 
 
 def register(app: typer.Typer) -> None:
@@ -60,6 +63,24 @@ def colorize(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel=_CODING)
     ] = False,
+    deinterlace: Annotated[
+        bool, typer.Option("--deinterlace", help="Make whole pictures of an interlaced film's fields.", rich_help_panel=_CODING)
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Forget what an unfinished run has made.", rich_help_panel=_SAFETY)
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take a film that is in colour already.", rich_help_panel=_SAFETY)
+    ] = False,
+    allow_truncated: Annotated[
+        bool, typer.Option("--allow-truncated", help="Take a film that is cut short.", rich_help_panel=_SAFETY)
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Compare the finished film with its source.", rich_help_panel=_SAFETY)
+    ] = True,
+    log_file: Annotated[
+        Path | None, typer.Option(help="Write down here what is done, line by line.", rich_help_panel=_SAFETY)
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
@@ -75,16 +96,17 @@ def colorize(
 
         distance = parse_keyframes(keyframes)
     options = FilmOptions(
-        DecodeOptions(parse_time(start), parse_time(end) if end is not None else None),
+        DecodeOptions(parse_time(start), parse_time(end) if end is not None else None, deinterlace),
         ColorOptions(model, render_factor, device, precision, batch_size, style, saturation, distance),
         SmoothOptions(smoothing),
         EncodeOptions(codec, crf, encoder_preset, overwrite),
+        JobOptions(restart, force, allow_truncated, verify),
     )
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
     jobs = plan_jobs(inputs, output)
     reports: list[Report] = []
     failures: list[tuple[Path, DeoldifyVideoError]] = []
-    with stop_on_interrupt(console) as should_stop, progress_bar(console) as follow:
+    with logged_to(log_file, options), stop_on_interrupt(console) as should_stop, progress_bar(console) as follow:
         colorizer = None
         for source, target in jobs:
             try:
@@ -93,6 +115,7 @@ def colorize(
             except (InputError, OutputError, UsageError) as error:
                 if len(jobs) == 1:
                     raise
+                log.error("%s: %s", source, error)
                 failures.append((source, error))
                 console.print(f"[bold red]Error:[/] {error}", highlight=False)
     for report in reports:
@@ -112,8 +135,8 @@ def plan_jobs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
     """
     if len(inputs) == 1 and not inputs[0].is_dir():
         return [(inputs[0], output)]
-    from deoldify_video.media.mux import CONTAINERS
     from deoldify_video.media.still import PHOTO_FORMATS
+    from deoldify_video.media.streams import CONTAINERS
 
     sources = [source for path in inputs for source in (_media_in(path) if path.is_dir() else [path])]
     if output.exists() and not output.is_dir():
@@ -164,6 +187,32 @@ def _colorize_one(
     if probe(source).kind == "photo":
         return colorize_photo(source, target, options, colorizer=colorizer)
     return colorize_film(source, target, options, colorizer=colorizer, on_progress=on_progress, should_stop=should_stop)
+
+
+@contextmanager
+def logged_to(path: Path | None, options: FilmOptions) -> Iterator[None]:
+    """Write what the package logs to `path`, with times; also the error that ends the block. Raises `OutputError`."""
+    if path is None:
+        yield
+        return
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"the log {path} cannot be written: {error.strerror}.") from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        log.info("deoldify-video %s, %s", __version__, options)
+        yield
+    except BaseException as error:
+        log.error("ended by %s: %s", type(error).__name__, error)
+        raise
+    finally:
+        log.setLevel(before)
+        log.removeHandler(handler)
+        handler.close()
 
 
 @contextmanager
@@ -228,5 +277,7 @@ def _summarize(console: Console, report: Report) -> None:
     console.print(f"[green]{report.output}[/]: {what}{report.seconds:.1f} s, {how}", highlight=False)
     if report.resumed_frames:
         console.print(f"  {report.resumed_frames} of the frames were finished by an earlier run.", highlight=False)
+    if report.verification:
+        console.print("  Verified: every frame at its time, sound and all other streams unchanged.", highlight=False)
     for warning in report.warnings:
         console.print(f"  [yellow]Warning:[/] {warning}", highlight=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from fractions import Fraction
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,25 @@ import numpy as np
 from deoldify_video import __version__
 from deoldify_video.color.paint import Painter
 from deoldify_video.color.yuv import SampleRange
-from deoldify_video.errors import InputError, OutputError, StoppedError
+from deoldify_video.errors import InputError, OutputError, StoppedError, VerificationError
 from deoldify_video.jobs.journal import Journal
+from deoldify_video.jobs.preflight import Preflight, preflight
 from deoldify_video.media.decode import Begin, FilmReader
-from deoldify_video.media.encode import PartWriter, picture_format
+from deoldify_video.media.disk import check_disk, need_bytes
+from deoldify_video.media.encode import PartWriter, PictureFormat, picture_format
 from deoldify_video.media.frame import FilmFrame
-from deoldify_video.media.mux import EncodedFilm, check_container, container_format, write_film
-from deoldify_video.media.output import check_output, output_file
-from deoldify_video.media.probe import MediaInfo, probe
+from deoldify_video.media.mux import EncodedFilm, Span, write_film
+from deoldify_video.media.output import output_file
+from deoldify_video.media.streams import container_format
+from deoldify_video.media.verify import Verdict, verify_film
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import FilmOptions
 from deoldify_video.pipeline import Start, film_frames
 from deoldify_video.report import OnProgress, Progress, Report
 from deoldify_video.stages import Stages
 from deoldify_video.temporal.smooth import Track
+
+log = logging.getLogger(__name__)
 
 WARM_UP_FRAMES = 32  # decoded before a start in mid-shot, so that the shot detector knows the past
 _HASHED_BYTES = 1 << 20  # of each end of the source, for its fingerprint
@@ -52,26 +57,32 @@ def colorize_film(
     """
     options, source, output = options or FilmOptions(), Path(source), Path(output)
     began = time.monotonic()
-    info = probe(source)
-    if info.kind != "film":
-        raise InputError(f"{source} is a photo; name an output with the ending of a picture, such as .png.")
-    check_output(source, output, overwrite=options.encode.overwrite)
-    check_container(info, output, options.encode.codec)
-    picture_format(options.encode, info.video.width, info.video.height, info.video.depth)
+    found = preflight(source, output, options)
     colorizer = colorizer or Colorizer(options.color)
-    job = _Job(info, output, options, colorizer)
-    journal = Journal(output, job.fingerprint())
-    resumed = sum(len(segment.pts) for segment in journal.segments)
-    finished = False
+    job = _Job(found, output, options, colorizer)
+    journal = Journal(output, job.fingerprint(), restart=options.job.restart)
+    resumed = journal.frames
+    if resumed:
+        log.info("going on after %d frames in %d segments", resumed, len(journal.segments))
+    finished, verdict = False, None
     try:
+        expected = found.expected_frames(options.decode.start_s, options.decode.end_s)
+        check_disk(journal.folder, need_bytes(found.info, found.survey, options.encode, max(0, expected - resumed)))
         reader = job.make_segments(journal, on_progress, should_stop)
-        with output_file(output) as temporary:
-            job.assemble(journal, temporary)
+        if reader.stats.broke_off and not options.job.allow_truncated:
+            raise InputError(
+                f"{source} breaks off after {reader.stats.frames} frames: nothing more can be read; "
+                "use --allow-truncated to finish with what is there."
+            )
+        with output_file(output, journal.folder) as temporary:
+            mux_warnings = job.assemble(journal, temporary)
+            if options.job.verify:
+                verdict = job.verify(journal, temporary)
         finished = True
     finally:
         journal.close(remove=finished or not journal.segments)
-    frames, seconds = sum(len(segment.pts) for segment in journal.segments), time.monotonic() - began
-    return Report(
+    frames, seconds = journal.frames, time.monotonic() - began
+    report = Report(
         source=str(source),
         output=str(output),
         kind="film",
@@ -85,17 +96,21 @@ def colorize_film(
         render_factor=job.render_factor,
         render_size=job.render_size,
         resumed_frames=resumed,
-        warnings=[*info.video.warnings, *reader.stats.warnings()],
+        warnings=[*found.warnings, *reader.stats.warnings(), *mux_warnings],
+        verification=verdict.as_dict() if verdict else None,
     )
+    log.info("%s", report)
+    return report
 
 
 class _Job:
     """One film: what it is, and how it is to be made."""
 
-    def __init__(self, info: MediaInfo, output: Path, options: FilmOptions, colorizer: Colorizer) -> None:
-        self.info, self.output, self.options, self.colorizer = info, output, options, colorizer
+    def __init__(self, found: Preflight, output: Path, options: FilmOptions, colorizer: Colorizer) -> None:
+        self.info, self.window, self.found = found.info, found.window, found
+        self.output, self.options, self.colorizer = output, options, colorizer
         self.render_factor = options.color.render_factor or colorizer.spec.film_render_factor
-        self.render_size = colorizer.spec.render_size(*info.video.upright_size, self.render_factor)
+        self.render_size = colorizer.spec.render_size(*found.upright_size, self.render_factor)
 
     def fingerprint(self) -> dict[str, Any]:
         """All that the finished parts depend on, by name, for a run that goes on later."""
@@ -107,7 +122,7 @@ class _Job:
             f"{group}.{name}": value
             for group, values in asdict(self.options).items()
             for name, value in values.items()
-            if name not in ("overwrite", "device", "batch_size")
+            if group != "job" and name not in ("overwrite", "device", "batch_size")
         }
         return options | {
             "version": __version__,
@@ -115,13 +130,14 @@ class _Job:
             "weights": self.colorizer.fingerprint,
             "precision": self.colorizer.precision,
             "render_size": list(self.render_size),
+            "window": list(astuple(self.window)) if self.window else None,
         }
 
     def make_segments(self, journal: Journal, on_progress: OnProgress | None, should_stop: Callable[[], bool]) -> FilmReader:
         """Make all segments that the journal does not have yet; returns the reader with its statistics."""
         begin, start = self._where_to_begin(journal)
-        reader = FilmReader(self.info, self.options.decode, self.render_size, begin)
-        total = self._expected_frames()
+        reader = FilmReader(self.info, self.options.decode, self.render_size, begin, self.window)
+        total = self.found.expected_frames(self.options.decode.start_s, self.options.decode.end_s)
         pts: list[int] = []
         writer: PartWriter | None = None
         last: FilmFrame | None = None
@@ -140,6 +156,7 @@ class _Job:
                 in_mid_shot=in_mid_shot,
                 seekable=reader.stats.clean,
             )
+            log.info("segment %d is finished: %d frames, up to frame %d", last.segment, len(pts), last.index + 1)
             pts.clear()
 
         try:
@@ -165,20 +182,42 @@ class _Job:
                 writer.abandon()
         return reader
 
-    def assemble(self, journal: Journal, temporary: Path) -> None:
-        """Write the finished film: all parts, and the streams of the source that are copied."""
-        segments, video, decode = journal.segments, self.info.video, self.options.decode
-        pts = [stamp for segment in segments for stamp in segment.pts]
+    def assemble(self, journal: Journal, temporary: Path) -> list[str]:
+        """Write the finished film: all parts, and the streams of the source that are copied. Returns warnings."""
+        segments, video = journal.segments, self.info.video
+        pts, end = self._written(journal)
         film = EncodedFilm(
             parts=[journal.folder / segment.part for segment in segments],
             pts=pts,
             delay=max(segment.delay for segment in segments),
             step=max(1, round(1 / (video.frame_rate * video.time_base))),
             last_duration=segments[-1].last_duration,
+            remark=self._remark(),
         )
-        start = pts[0] * video.time_base if decode.start_s else Fraction(0)
-        end = None if decode.end_s is None else (pts[-1] + film.last_duration) * video.time_base
-        write_film(self.info, film, temporary, container_format(self.output), span=(start, end))
+        span = Span.of(self.options.decode, pts, end, video.time_base)
+        return write_film(self.info, film, temporary, container_format(self.output), span).warnings()
+
+    def verify(self, journal: Journal, temporary: Path) -> Verdict:
+        """Compare the finished film with its source; raises `VerificationError` when it is not what it should be."""
+        verdict = verify_film(self.info, temporary, self.options.decode, self._written(journal))
+        if not verdict.ok:
+            raise VerificationError(
+                f"the finished film does not match {self.info.path}: {' '.join(verdict.problems)} Nothing was written; "
+                "the same command with --no-verify finishes it all the same, --restart makes it anew."
+            )
+        return verdict
+
+    def _written(self, journal: Journal) -> tuple[list[int], int]:
+        """The stamps of all frames, and the end of the last one."""
+        pts = [stamp for segment in journal.segments for stamp in segment.pts]
+        return pts, pts[-1] + journal.segments[-1].last_duration
+
+    def _remark(self) -> str:
+        color, smoothing = self.options.color, self.options.smooth.smoothing
+        return (
+            f"Colours are artificial: deoldify-video {__version__}, network {self.colorizer.spec.name}, render factor "
+            f"{self.render_factor}, style {color.style}, saturation {color.saturation:g}, smoothing {smoothing:g}."
+        )
 
     def _where_to_begin(self, journal: Journal) -> tuple[Begin, Start]:
         if not journal.segments:
@@ -201,18 +240,24 @@ class _Job:
             depth=target.depth,
             chroma_size=target.chroma_size(video.width, video.height),
             turns=video.rotation_deg // 90,
+            window=self._chroma_window(target),
+        )
+
+    def _chroma_window(self, target: PictureFormat) -> tuple[slice, slice] | None:
+        """The window in samples of the output's chroma planes."""
+        video, window = self.info.video, self.window
+        if window is None:
+            return None
+        width, height = target.chroma_size(video.width, video.height)
+        across, down = (1 if width == video.width else 2), (1 if height == video.height else 2)
+        rows, columns = window.slices
+        return (
+            slice(rows.start // down, -(-rows.stop // down)),
+            slice(columns.start // across, -(-columns.stop // across)),
         )
 
     def _writer(self, path: Path, reader: FilmReader) -> PartWriter:
         return PartWriter(path, self.info, self.options.encode, depth=reader.depth, full_range=reader.full_range)
-
-    def _expected_frames(self) -> int:
-        """Frames that there will be, as far as the container says; 0 where it does not."""
-        video, decode = self.info.video, self.options.decode
-        total = video.frames or round(self.info.duration_s * video.frame_rate)
-        first = round(decode.start_s * video.frame_rate)
-        end = total if decode.end_s is None else min(total, round(decode.end_s * video.frame_rate))
-        return max(0, end - first)
 
 
 def _save_track(path: Path, track: Track) -> None:

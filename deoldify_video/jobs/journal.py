@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from deoldify_video.errors import OutputError, UsageError
-from deoldify_video.media.output import lock_file, output_errors
+from deoldify_video.media.output import lock_file, output_errors, sync_folder
 
 _HASH_CHUNK_BYTES = 1 << 20
 
@@ -67,6 +67,11 @@ class Journal:
             self._unlock()
             raise
 
+    @property
+    def frames(self) -> int:
+        """Frames in the finished segments."""
+        return sum(len(segment.pts) for segment in self.segments)
+
     def part_path(self, number: int) -> Path:
         """Where part `number` lies."""
         return self.folder / f"part-{number:05d}.mkv"
@@ -114,7 +119,7 @@ class Journal:
     def _rewrite(self, fingerprint: dict[str, Any]) -> None:
         keep = {segment.part for segment in self.segments}
         with output_errors(self.path):
-            for stray in self.folder.glob("part-*"):
+            for stray in [*self.folder.glob("part-*"), *self.folder.glob(".*.part*")]:
                 if stray.name not in keep:
                     stray.unlink()
             temporary = self.path.with_suffix(".new")
@@ -122,6 +127,7 @@ class Journal:
             temporary.write_bytes(b"".join(map(_line, lines)))
             _sync(temporary)
             temporary.replace(self.path)
+            sync_folder(self.folder)
 
 
 def _line(entry: dict[str, Any]) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, dropwhile
 from typing import Any
 
 import av
@@ -14,12 +16,15 @@ from numpy.typing import NDArray
 
 from deoldify_video.color.yuv import SampleRange, luma_to_grey
 from deoldify_video.errors import InputError
+from deoldify_video.media.deinterlace import deinterlaced
 from deoldify_video.media.frame import FilmFrame
-from deoldify_video.media.probe import MATRIX_NAMES, MediaInfo, film_stream
-from deoldify_video.media.timing import PtsClock
+from deoldify_video.media.probe import MATRIX_NAMES, MAX_PIXELS, MediaInfo, film_stream
+from deoldify_video.media.timing import PtsClock, rising
 from deoldify_video.options import DecodeOptions
 
 CORRUPT_RUN = 8  # so many undecodable packets in a row end the film
+SEEKABLE_FORMATS = ("matroska", "mp4")  # those with an index that leads to key pictures; others are read from the beginning
+SEEK_MARGIN_FRAMES = 64  # sought this far ahead of a frame, so that no picture it depends on is missing (open GOPs, fields)
 PLANAR_LUMA = ("yuv", "gray", "nv12", "nv21", "nv16", "nv24")  # pixel formats whose first plane is Y', as it is
 
 
@@ -29,6 +34,7 @@ class DecodeStats:
 
     frames: int = 0
     corrupt_packets: int = 0
+    damaged_frames: int = 0
     repaired_pts: int = 0
     broke_off: bool = False
     last_duration: int = 0
@@ -43,6 +49,10 @@ class DecodeStats:
         found = []
         if self.corrupt_packets:
             found.append(f"{self.corrupt_packets} damaged packets could not be decoded and were skipped.")
+        if self.damaged_frames:
+            found.append(
+                f"{self.damaged_frames} pictures are damaged in the source; they are shown as far as they can be read."
+            )
         if self.repaired_pts:
             found.append(f"{self.repaired_pts} missing or backward timestamps were repaired.")
         if self.broke_off:
@@ -75,84 +85,132 @@ def has_luma_plane(pix_fmt: str) -> bool:
     return pix_fmt.startswith(PLANAR_LUMA) and not pix_fmt.endswith("be") and not pix_fmt.startswith("yuyv")
 
 
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the coded picture: the part that shows something, without black borders. Even numbers of samples."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """For indexing a plane: rows, columns."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+
 class FilmReader:
     """Iterates over the frames of a film, in order of presentation.
 
-    `grey_size` is (width, height) of the small copy, upright as a viewer sees it; `begin` skips frames. `stats`
-    counts what was repaired. Raises `InputError` when nothing can be decoded or the picture changes its size in mid-film.
+    `grey_size` is (width, height) of the small copy, upright as a viewer sees it; `begin` skips frames; `window` is the part of the
+    picture that the small copy shows (None: all). `stats` counts what was repaired. Raises `InputError` when nothing can be decoded
+    or the picture changes its size in mid-film.
     """
 
-    def __init__(self, info: MediaInfo, options: DecodeOptions, grey_size: tuple[int, int], begin: Begin | None = None) -> None:
+    def __init__(
+        self,
+        info: MediaInfo,
+        options: DecodeOptions,
+        grey_size: tuple[int, int],
+        begin: Begin | None = None,
+        window: Window | None = None,
+    ) -> None:
         self.info, self.options, self.grey_size, self.begin = info, options, grey_size, begin or Begin()
         self.stats = DecodeStats()
         video = info.video
+        self.window = window or Window(0, 0, video.width, video.height)
         # Where there is no Y' plane (RGB, packed formats) one is computed once, in the matrix that the output will name.
         self.convert_to = None if has_luma_plane(video.pix_fmt) else ("yuv444p" if video.depth <= 8 else "yuv444p12le")
         self.depth = video.depth if self.convert_to is None else (8 if video.depth <= 8 else 12)
         self.full_range = video.full_range if self.convert_to is None else False
 
     def __iter__(self) -> Iterator[FilmFrame]:
-        video, stats = self.info.video, self.stats
+        video = self.info.video
         samples = SampleRange.of(self.depth, full=self.full_range)
         turns = video.rotation_deg // 90
-        width, height = self.grey_size if turns % 2 == 0 else self.grey_size[::-1]
-        clock = PtsClock(video.frame_rate, video.time_base)
-        first_pts = video.start_pts + round(self.options.start_s / video.time_base) if self.options.start_s else None
+        size = self.grey_size if turns % 2 == 0 else self.grey_size[::-1]
         end_pts = None if self.options.end_s is None else video.start_pts + round(self.options.end_s / video.time_base)
-        number = 0
-        if self.begin.pts is not None:
-            first_pts, number = self.begin.pts, self.begin.frame
-        for frame in self._decoded(first_pts):
-            pts = clock.stamp(frame.pts if frame.pts is not None else frame.dts, video.start_pts)
-            stats.repaired_pts = clock.repaired
-            if first_pts is not None and pts < first_pts:
-                continue
+        for number, (pts, frame) in self._wanted():
             if end_pts is not None and pts >= end_pts:
-                return
-            stats.frames += 1
-            number += 1
-            if number <= self.begin.frame:
+                break
+            self.stats.frames = number + 1
+            if number < self.begin.frame:
                 continue
             luma = luma_plane(frame)
-            small = cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(luma[self.window.slices], size, interpolation=cv2.INTER_AREA)
             grey = np.ascontiguousarray(np.rot90(luma_to_grey(small, samples), turns))
-            stats.last_duration = frame.duration or clock.step
-            yield FilmFrame(index=number - 1, pts=pts, luma=luma, grey=grey)
-        if stats.frames == self.begin.frame == 0:
+            self.stats.last_duration = frame.duration or self._clock.step
+            yield FilmFrame(index=number, pts=pts, luma=luma, grey=grey)
+        if self.stats.frames == self.begin.frame == 0:
             raise InputError(f"{self.info.path} holds no frame that can be decoded" + self._between())
 
     def _between(self) -> str:
         return " between --start and --end." if self.options.start_s or self.options.end_s else "; it is damaged."
 
+    def _wanted(self) -> Iterator[tuple[int, tuple[int, av.VideoFrame]]]:
+        """Frames from --start on with their numbers, those before `begin` left out where the film can be sought."""
+        video, begin = self.info.video, self.begin
+        seekable = any(name in self.info.format_name for name in SEEKABLE_FORMATS)
+        if begin.pts is not None and seekable:
+            wanted = begin.pts
+            frames = dropwhile(lambda item: item[0] < wanted, self._stamped(wanted))
+            head = next(frames, None)
+            if head is not None and head[0] == wanted:
+                yield from enumerate(chain([head], frames), begin.frame)
+                return
+            self.stats = DecodeStats()  # the index led astray: read from the beginning instead
+        if not self.options.start_s:
+            yield from enumerate(self._stamped(None))
+            return
+        first = video.start_pts + round(self.options.start_s / video.time_base)
+        yield from enumerate(dropwhile(lambda item: item[0] < first, self._stamped(first if seekable else None)))
+
+    def _stamped(self, seek_pts: int | None) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Decoded frames with stamps that rise strictly, whole where fields are to be joined."""
+        video = self.info.video
+        self._clock = clock = PtsClock(video.frame_rate, video.time_base)
+
+        def counted(frames: Iterator[tuple[int, av.VideoFrame]]) -> Iterator[tuple[int, av.VideoFrame]]:
+            for item in frames:
+                self.stats.repaired_pts = clock.repaired
+                yield item
+
+        frames = counted(rising(self._decoded(seek_pts), _own_stamp, clock, video.start_pts))
+        return deinterlaced(frames, video.time_base) if self.options.deinterlace else frames
+
     def _decoded(self, seek_pts: int | None) -> Iterator[av.VideoFrame]:
-        stats = self.stats
+        video = self.info.video
         with av.open(str(self.info.path), metadata_errors="replace") as container:
             stream = film_stream(container)
             if stream is None:
                 raise InputError(f"{self.info.path} changed while it was read.")
             stream.thread_type = "AUTO"
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             if seek_pts is not None:
-                container.seek(seek_pts, stream=stream)
+                step = max(1, round(1 / (video.frame_rate * video.time_base)))
+                with contextlib.suppress(av.error.FFmpegError):  # no index: it is read from the beginning
+                    container.seek(seek_pts - SEEK_MARGIN_FRAMES * step, stream=stream)
             run = 0
             packets = container.demux(stream)
             while run < CORRUPT_RUN:
                 try:
                     packet = next(packets, None)
                 except av.error.FFmpegError:
-                    stats.broke_off = True
-                    return
+                    break
                 if packet is None:
                     return
                 try:
                     frames = packet.decode()
-                except av.error.FFmpegError:
+                except (av.error.FFmpegError, ValueError):
                     run += 1
-                    stats.corrupt_packets += 1
+                    self.stats.corrupt_packets += 1
                     continue
-                run = 0
+                run = 0 if frames else run
                 for frame in frames:
+                    self.stats.damaged_frames += frame.is_corrupt
                     yield self._checked(frame)
-            stats.broke_off = True
+            self.stats.broke_off = True
 
     def _checked(self, frame: av.VideoFrame) -> av.VideoFrame:
         video = self.info.video
@@ -162,8 +220,17 @@ class FilmReader:
                 f"after {self.stats.frames} frames; split it there and colorize the pieces."
             )
         if self.convert_to is None:
+            if frame.format.name.replace("yuvj", "yuv") != video.pix_fmt.replace("yuvj", "yuv"):
+                raise InputError(
+                    f"{self.info.path} changes its pixels from {video.pix_fmt} to {frame.format.name} "
+                    f"after {self.stats.frames} frames; split it there and colorize the pieces."
+                )
             return frame
         matrix = next(number for number, name in MATRIX_NAMES.items() if name == video.matrix)
         converted = frame.reformat(format=self.convert_to, dst_colorspace=matrix, dst_color_range="MPEG")
         converted.pts, converted.dts, converted.duration = frame.pts, frame.dts, frame.duration
         return converted
+
+
+def _own_stamp(frame: av.VideoFrame) -> int | None:
+    return frame.pts if frame.pts is not None else frame.dts

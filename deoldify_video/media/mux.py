@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,48 +11,23 @@ from typing import Any
 import av
 import av.error
 
-from deoldify_video.errors import InputError, UsageError
+from deoldify_video.errors import InputError
 from deoldify_video.media.output import output_errors
 from deoldify_video.media.probe import MediaInfo, film_stream
+from deoldify_video.media.streams import add_copy, can_hold, kept_tags
 from deoldify_video.media.timing import decode_stamps
+from deoldify_video.options import DecodeOptions
 
-CONTAINERS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".avi": "avi",
-    ".webm": "webm",
-    ".ts": "mpegts",
-}
-
-
-def container_format(output: Path) -> str:
-    """FFmpeg's format for an output name; raises `UsageError` for an ending that is no film."""
-    try:
-        return CONTAINERS[output.suffix.lower()]
-    except KeyError:
-        raise UsageError(f"{output.name} has no ending of a film; use one of {', '.join(CONTAINERS)}.") from None
-
-
-def check_container(info: MediaInfo, output: Path, codec: str) -> None:
-    """Refuse, before any work is done, a container that cannot hold the new picture stream or one that is to be copied."""
-    name = container_format(output)
-    if name == "mpegts":  # FFmpeg has no list for it, and copies what it does not know as private data
-        return
-    with av.open(io.BytesIO(), "w", format=name) as container:
-        known = container.supported_codecs
-    wanted = [codec] + [s.codec for s in info.streams if s.index != info.video.index and s.kind in ("audio", "subtitle")]
-    for stream in wanted:
-        if stream not in known:
-            raise UsageError(f"{output.suffix} cannot hold {stream}; write to .mkv instead.")
+WITHOUT_DECODE_STAMPS = ("matroska", "webm")
+STATISTICS_TAGS = ("BPS", "NUMBER_OF_", "_STATISTICS")  # mkvmerge's, about the picture stream's old packets
 
 
 @dataclass(frozen=True)
 class EncodedFilm:
     """The picture stream, encoded: its parts in order, the true stamp of every frame, and how long the last one shows.
 
-    `delay` is the number of frames that the encoder held back; stamps and `last_duration` are in the film's time base.
+    `delay` is the number of frames that the encoder held back; stamps and `last_duration` are in the film's time base. `remark`
+    goes into the film's comment.
     """
 
     parts: Sequence[Path]
@@ -61,17 +35,48 @@ class EncodedFilm:
     delay: int
     step: int
     last_duration: int
+    remark: str = ""
 
 
-def write_film(
-    info: MediaInfo, film: EncodedFilm, output: Path, format_name: str, *, span: tuple[Fraction, Fraction | None]
-) -> None:
+@dataclass(frozen=True)
+class Span:
+    """The wanted part of a film in seconds of its own time; where it does not begin at the film's beginning (`start` above 0), the
+    output begins at zero.
+    """
+
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
+
+    @classmethod
+    def of(cls, options: DecodeOptions, pts: Sequence[int], end: int, time_base: Fraction) -> Span:
+        """From the first of the wanted frames to the end of the last, where --start and --end were given."""
+        return cls(
+            pts[0] * time_base if options.start_s and pts else Fraction(0),
+            None if options.end_s is None else end * time_base,
+        )
+
+
+@dataclass
+class MuxStats:
+    """What happened on the way: streams that were left out, and stamps of copied packets that had to be repaired."""
+
+    left_out: list[str] = field(default_factory=list)
+    repaired_packets: int = 0
+
+    def warnings(self) -> list[str]:
+        """The same as sentences."""
+        found = [f"{stream} cannot be held by the output's container and was left out." for stream in self.left_out]
+        if self.repaired_packets:
+            found.append(f"{self.repaired_packets} packets of sound or subtitles had missing or backward timestamps.")
+        return found
+
+
+def write_film(info: MediaInfo, film: EncodedFilm, output: Path, format_name: str, span: Span) -> MuxStats:
     """Write `output`: the encoded picture stream in the place of the source's, all other streams copied as they are.
 
-    `span` is the wanted part of the film in seconds of its own time; where it does not begin at the film's beginning, all stamps
-    are moved so that the output begins at zero. Raises `OutputError` and `InputError`.
+    Chapters, languages, titles, dispositions and attachments come along. Raises `OutputError` and `InputError`.
     """
-    start, end = span
+    stats = MuxStats()
     with (
         av.open(str(info.path), metadata_errors="replace") as source,
         output_errors(output),
@@ -80,17 +85,22 @@ def write_film(
         picture = film_stream(source)
         if picture is None:
             raise InputError(f"{info.path} changed while it was worked on.")
+        streams: dict[int, Any] = {}
         with av.open(str(film.parts[0])) as first:
-            streams = {
-                stream.index: _add_picture(target, first, info) if stream.index == picture.index else _add_copy(target, stream)
-                for stream in source.streams
-            }
-        target.metadata.update(source.metadata)
-        offset = start if start > 0 else Fraction(0)
-        pictures = _picture_packets(film, info.video.time_base, offset)
+            for stream in source.streams:
+                if stream.index == picture.index:
+                    streams[stream.index] = _add_picture(target, first, info, stream)
+                elif not _is_carried_otherwise(stream, source):
+                    if can_hold(format_name, stream):
+                        streams[stream.index] = add_copy(target, stream)
+                    else:  # data of cameras and editors; sound and subtitles were checked before the work
+                        stats.left_out.append(f"a stream of {stream.type}")
+        _describe(target, source, span, film.remark)
+        strict = format_name not in WITHOUT_DECODE_STAMPS
+        pictures = _picture_packets(film, info.video.time_base, span.start, strict=strict)
         pending = next(pictures, None)
-        others = [s for s in source.streams if streams.get(s.index) is not None and s.index != picture.index]
-        for packet in _copied_packets(source, others, offset, end):
+        others = [s for s in source.streams if s.index in streams and s.index != picture.index]
+        for packet in copied_packets(source, others, span, stats):
             while pending is not None and _seconds(pending) <= _seconds(packet):
                 pending.stream = streams[picture.index]
                 target.mux(pending)
@@ -101,32 +111,55 @@ def write_film(
             pending.stream = streams[picture.index]
             target.mux(pending)
             pending = next(pictures, None)
+    return stats
 
 
-def _add_picture(target: Any, part: Any, info: MediaInfo) -> Any:
+def _add_picture(target: Any, part: Any, info: MediaInfo, source: Any) -> Any:
     stream = target.add_stream_from_template(part.streams.video[0], opaque=True)
     stream.time_base = info.video.time_base
     stream.sample_aspect_ratio = info.video.sar
+    stream.disposition = source.disposition
+    tags = kept_tags(source.metadata)
+    stream.metadata.update({key: value for key, value in tags.items() if not key.upper().startswith(STATISTICS_TAGS)})
     if info.video.rotation_deg:
         stream.set_display_rotation(info.video.rotation_deg)
     return stream
 
 
-def _add_copy(target: Any, stream: Any) -> Any:
-    copy = target.add_stream_from_template(stream)
-    copy.time_base = stream.time_base
-    copy.metadata.update(stream.metadata)
-    return copy
+def _is_carried_otherwise(stream: Any, source: Any) -> bool:
+    """QuickTime keeps chapters and time codes as tracks of data; the muxer makes those anew from chapters and metadata."""
+    if stream.type != "data":
+        return False
+    return "timecode" in stream.metadata or (stream.name == "bin_data" and bool(source.chapters()))
+
+
+def _describe(target: Any, source: Any, span: Span, remark: str) -> None:
+    """Metadata and chapters of the whole film, and the remark behind the comment that it may have."""
+    metadata = kept_tags(source.metadata)
+    if remark:
+        key = next((key for key in metadata if key.lower() == "comment"), "comment")
+        metadata[key] = f"{metadata[key]} | {remark}" if metadata.get(key) else remark
+    target.metadata.update(metadata)
+    chapters = []
+    for chapter in source.chapters():
+        base = chapter["time_base"]
+        start, end = chapter["start"] * base, chapter["end"] * base
+        if end <= span.start or (span.end is not None and start >= span.end):
+            continue
+        end = end if span.end is None else min(end, span.end)
+        moved = {"start": round(max(start - span.start, Fraction(0)) / base), "end": round((end - span.start) / base)}
+        chapters.append({**chapter, **moved})
+    target.set_chapters(chapters)
 
 
 def _seconds(packet: av.Packet) -> Fraction:
     return Fraction((packet.dts if packet.dts is not None else packet.pts) or 0) * Fraction(packet.time_base or 0)
 
 
-def _picture_packets(film: EncodedFilm, time_base: Fraction, offset: Fraction) -> Iterator[av.Packet]:
+def _picture_packets(film: EncodedFilm, time_base: Fraction, offset: Fraction, *, strict: bool) -> Iterator[av.Packet]:
     """Packets of all parts in decoding order, frame numbers replaced by true stamps."""
     shift = round(offset / time_base)
-    stamps = decode_stamps(film.pts, film.delay, film.step)
+    stamps = decode_stamps(film.pts, film.delay, film.step, strict=strict)
     first_frame = 0
     for part in film.parts:
         frames = 0
@@ -144,32 +177,39 @@ def _picture_packets(film: EncodedFilm, time_base: Fraction, offset: Fraction) -
         first_frame += frames
 
 
-def _copied_packets(source: Any, streams: list[Any], offset: Fraction, end: Fraction | None) -> Iterator[av.Packet]:
-    """Packets of the streams that are copied, those of the wanted span, moved by `offset`."""
+def copied_packets(source: Any, streams: list[Any], span: Span, stats: MuxStats) -> Iterator[av.Packet]:
+    """Packets of the streams that are copied, those of the wanted span, moved to its beginning, decoding stamps rising.
+
+    A packet without stamps, or with stamps that go back, follows the one before it.
+    """
+    streams = [stream for stream in streams if stream.type != "attachment"]  # those are in the header
     if not streams:
         return
-    last_dts: dict[int, int] = {}
+    last: dict[int, tuple[int, int]] = {}  # by stream: the decoding stamp of its last packet, and where that one ends
     packets = source.demux(*streams)
     while True:
         try:
             packet = next(packets, None)
-        except av.error.FFmpegError:  # the film reader has reported that the file breaks off here
+        except (av.error.FFmpegError, ValueError):  # the film reader has reported that the file breaks off here
             return
         if packet is None:
             return
         if packet.size == 0:
             continue
         base = Fraction(packet.time_base)
-        if packet.pts is not None:
-            seconds = packet.pts * base
-            if (offset and seconds < offset) or (end is not None and seconds >= end):
-                continue
-        shift = round(offset / base)
-        if packet.pts is not None:
-            packet.pts -= shift
-        # A packet without a decoding stamp is decoded when it shows, or right after the one before it.
-        packet.dts = packet.dts - shift if packet.dts is not None else packet.pts
-        if packet.dts is None:
-            packet.dts = packet.pts = last_dts.get(packet.stream_index, -1) + 1
-        last_dts[packet.stream_index] = packet.dts
+        seconds = None if packet.pts is None else packet.pts * base
+        if seconds is not None and ((span.start and seconds < span.start) or (span.end is not None and seconds >= span.end)):
+            continue
+        shift = round(span.start / base)
+        given = packet.pts if packet.dts is None else packet.dts
+        last_dts, end = last.get(packet.stream_index, (None, 0))
+        if given is None or (last_dts is not None and given - shift < last_dts):
+            packet.pts = packet.dts = end
+            stats.repaired_packets += given is not None or last_dts is not None
+        else:
+            packet.pts = given - shift if packet.pts is None else packet.pts - shift
+            packet.dts = given - shift
+            if packet.dts == last_dts:  # two subtitles at once: muxers want stamps that rise
+                packet.pts, packet.dts = max(packet.pts, packet.dts + 1), packet.dts + 1
+        last[packet.stream_index] = packet.dts, max(packet.dts + 1, packet.dts + (packet.duration or 0))
         yield packet

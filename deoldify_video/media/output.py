@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,8 @@ from typing import IO
 import av.error
 
 from deoldify_video.errors import OutputError, UsageError
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, no quota, no larger file allowed
 
 if os.name == "nt":
     import msvcrt
@@ -40,17 +44,33 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def output_file(output: Path) -> Iterator[Path]:
-    """A temporary path beside `output`; renamed to it when the block ends well, removed when it does not."""
-    temporary = output.with_name(f".{output.stem}.{os.getpid()}.part{output.suffix}")
+def output_file(output: Path, folder: Path | None = None) -> Iterator[Path]:
+    """A temporary path; renamed to `output` when the block ends well, removed when it does not.
+
+    It lies beside the output, or in `folder`, a work folder on the same disk that is tidied up even after a kill.
+    """
+    temporary = (folder or output.parent) / f".{output.stem}.{os.getpid()}.part{output.suffix}"
     try:
         yield temporary
         with output_errors(output):
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.replace(output)
+            sync_folder(output.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have a rename in `folder` on the disk, where the system offers that: a power cut then does not undo it."""
+    if os.name == "nt":
+        return
+    with contextlib.suppress(OSError):  # some network disks cannot; the rename stands all the same
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -59,6 +79,10 @@ def output_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:
+        if getattr(error, "errno", None) in DISK_FULL:
+            raise OutputError(
+                f"{path} cannot be written: the disk is full; free some, and the same command goes on with what is done."
+            ) from error
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(f"{path} cannot be written: {reason}.") from error
 

@@ -20,7 +20,8 @@ FULL_RANGE_CODECS = ("mjpeg", "png", "ffv1", "rawvideo", "gif", "jpeg2000", "tif
 # FFmpeg's numbers (libavutil/pixfmt.h) of the colour matrices that we write, by our name.
 MATRIX_NAMES = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-UNSPECIFIED = 2
+FIELD_ORDERS = (2, 3, 4, 5)  # FFmpeg's numbers (libavcodec/defs.h) of interlaced film: which field is coded and shown first
+INTERLACED = "the film is interlaced and is kept so; --deinterlace makes whole pictures of its fields."
 RANGE_FULL, RANGE_LIMITED = 2, 1
 
 
@@ -61,8 +62,12 @@ class VideoInfo:
     @property
     def upright_size(self) -> tuple[int, int]:
         """(width, height) as a viewer sees it, pixel aspect included."""
-        width = max(1, round(self.width * self.sar))
-        return (self.height, width) if self.rotation_deg in (90, 270) else (width, self.height)
+        return self.upright(self.width, self.height)
+
+    def upright(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of a part of the coded picture as a viewer sees it."""
+        width = max(1, round(width * self.sar))
+        return (height, width) if self.rotation_deg in (90, 270) else (width, height)
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class MediaInfo:
     duration_s: float
     video: VideoInfo
     streams: tuple[StreamInfo, ...]
+    chapters: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: paths and fractions as text."""
@@ -103,12 +109,13 @@ def probe(path: Path) -> MediaInfo:
             name = container.format.name
             still = name.endswith(STILL_FORMATS[0]) or name == STILL_FORMATS[1]
             duration_s = (container.duration or 0) / 1_000_000
+            chapters = len(container.chapters())
             video = _video_info(path, container, stream)
     except PermissionError as error:
         raise InputError(f"{path} cannot be read: permission denied.") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{path} is no film or picture that can be read ({_reason(error)}).") from error
-    return MediaInfo(path, "photo" if still else "film", name, size_bytes, duration_s, video, streams)
+    return MediaInfo(path, "photo" if still else "film", name, size_bytes, duration_s, video, streams, chapters)
 
 
 def film_stream(container: av.container.InputContainer) -> VideoStream | None:
@@ -147,12 +154,14 @@ def _video_info(path: Path, container: av.container.InputContainer, stream: Vide
             f"{path} claims a picture of {width}x{height}; more than {MAX_PIXELS // 1_000_000} million pixels are refused."
         )
     if context.color_trc in HDR_TRANSFERS:
-        raise InputError(
-            f"{path} is HDR ({HDR_TRANSFERS[context.color_trc]}); convert it to SDR first, its light cannot be kept as it is."
-        )
+        raise _hdr_error(path, context.color_trc)
     pix_fmt, depth = context.format.name, max(c.bits for c in context.format.components)
     matrix = MATRIX_NAMES.get(context.colorspace) or ("bt709" if height >= 720 else "bt601")
     frame_rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    first = _first_frame(container, stream)
+    interlaced = context.field_order in FIELD_ORDERS or (first is not None and first.interlaced_frame)
+    if first is not None and first.color_trc in HDR_TRANSFERS:
+        raise _hdr_error(path, first.color_trc)
     return VideoInfo(
         index=stream.index,
         codec=context.codec.canonical_name,
@@ -161,7 +170,7 @@ def _video_info(path: Path, container: av.container.InputContainer, stream: Vide
         pix_fmt=pix_fmt,
         depth=depth,
         sar=Fraction(stream.sample_aspect_ratio or 1),
-        rotation_deg=_rotation(container, stream),
+        rotation_deg=round(first.rotation / 90) * 90 % 360 if first else 0,
         matrix=matrix,
         full_range=_is_full_range(pix_fmt, context.color_range, context.codec.canonical_name),
         color_primaries=context.color_primaries,
@@ -170,8 +179,13 @@ def _video_info(path: Path, container: av.container.InputContainer, stream: Vide
         time_base=Fraction(stream.time_base) if stream.time_base else Fraction(1, 1000),
         start_pts=stream.start_time or 0,
         frames=stream.frames,
-        interlaced=False,
+        interlaced=interlaced,
+        warnings=(INTERLACED,) if interlaced else (),
     )
+
+
+def _hdr_error(path: Path, transfer: int) -> InputError:
+    return InputError(f"{path} is HDR ({HDR_TRANSFERS[transfer]}); convert it to SDR first, its light cannot be kept as it is.")
 
 
 def _is_full_range(pix_fmt: str, color_range: int, codec: str) -> bool:
@@ -180,10 +194,10 @@ def _is_full_range(pix_fmt: str, color_range: int, codec: str) -> bool:
     return pix_fmt.startswith("yuvj") or (pix_fmt.startswith("gray") and codec in FULL_RANGE_CODECS)
 
 
-def _rotation(container: av.container.InputContainer, stream: VideoStream) -> int:
-    """Frames carry the display matrix, so the first one is decoded; 0 where that fails (decoding reports its own errors)."""
+def _first_frame(container: av.container.InputContainer, stream: VideoStream) -> av.VideoFrame | None:
+    """Frames know what headers do not (turned, interlaced); None where it cannot be decoded, which decoding reports itself."""
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     try:
-        frame = next(container.decode(stream), None)
-    except av.error.FFmpegError:
-        return 0
-    return round(frame.rotation / 90) * 90 % 360 if frame else 0
+        return next(container.decode(stream), None)
+    except (av.error.FFmpegError, ValueError):
+        return None

@@ -1,0 +1,92 @@
+"""A look at a few frames before the work: has the film black borders, and is it in colour already?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+import av.error
+import numpy as np
+from numpy.typing import NDArray
+
+from deoldify_video.media.borders import find_window
+from deoldify_video.media.decode import Window, has_luma_plane, luma_plane
+from deoldify_video.media.probe import MAX_PIXELS, MediaInfo, film_stream
+
+SAMPLES = 9  # looked at, evenly spread over the film
+_FORWARD_FRAMES = 100  # decoded at most, to get from a key picture to the wanted place
+_SMALL = 48  # chroma is looked at on a picture of this size: noise averages out
+_LIGHT_STEPS = 16  # tint may differ between so many steps of light
+COLOUR_LEVELS = 4.0  # eight-bit chroma codes: a spread above it, at equal light, is colour and neither tint nor noise
+_COLOUR_SHARE = 0.25  # of the samples
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a few frames show: the `window` inside black borders (None: there are none), and whether there is colour."""
+
+    window: Window | None
+    in_colour: bool
+
+
+def look(info: MediaInfo) -> Look:
+    """Look at frames all over the film. Never fails: what cannot be decoded is not looked at."""
+    lumas: list[NDArray[np.uint8]] = []
+    spreads: list[float] = []
+    for frame in _samples(info):
+        spreads.append(colour_spread(frame))
+        eight_bit = frame if has_luma_plane(frame.format.name) else frame.reformat(format="yuv444p")
+        plane = luma_plane(eight_bit)
+        shift = eight_bit.format.components[0].bits - 8
+        lumas.append(np.asarray(plane >> shift if shift > 0 else plane, np.uint8))
+    in_colour = bool(spreads) and np.mean(np.array(spreads) > COLOUR_LEVELS) >= _COLOUR_SHARE
+    full_range = info.video.full_range and has_luma_plane(info.video.pix_fmt)
+    return Look(find_window(lumas, full_range=full_range), bool(in_colour))
+
+
+def colour_spread(frame: av.VideoFrame) -> float:
+    """How far chroma spreads around its mean at equal light, in eight-bit codes (root mean square).
+
+    A black-and-white film has one chroma, a tinted or toned one has a chroma for every light; only a film in colour has several
+    at the same light.
+    """
+    small = frame.reformat(width=_SMALL, height=_SMALL, format="yuv444p", interpolation="AREA")
+    y, cb, cr = (np.array(luma, np.float32) for luma in small.to_ndarray())
+    steps = np.clip(y * (_LIGHT_STEPS / 256), 0, _LIGHT_STEPS - 1).astype(np.intp).ravel()
+    counts = np.maximum(np.bincount(steps, minlength=_LIGHT_STEPS), 1)
+    spread = 0.0
+    for plane in (cb.ravel(), cr.ravel()):
+        means = np.bincount(steps, plane, _LIGHT_STEPS) / counts
+        spread += float(np.mean((plane - means[steps]) ** 2))
+    return float(np.sqrt(spread))
+
+
+def _samples(info: MediaInfo) -> Iterator[av.VideoFrame]:
+    video = info.video
+    length = round(info.duration_s / video.time_base)
+    with av.open(str(info.path), metadata_errors="replace") as container:
+        stream = film_stream(container)
+        if stream is None:
+            return
+        stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        for number in range(SAMPLES):
+            wanted = video.start_pts + length * (2 * number + 1) // (2 * SAMPLES)
+            try:
+                container.seek(wanted, stream=stream)
+                frame = _frame_at(container, stream, wanted)
+            except (av.error.FFmpegError, ValueError):
+                continue
+            if frame is not None and (frame.width, frame.height) == (video.width, video.height):
+                yield frame
+            if not length:
+                return
+
+
+def _frame_at(container: av.container.InputContainer, stream: av.VideoStream, wanted: int) -> av.VideoFrame | None:
+    frame = None
+    for number, frame in enumerate(container.decode(stream)):
+        if number >= _FORWARD_FRAMES or (frame.pts is not None and frame.pts >= wanted):
+            break
+    return frame
