@@ -125,6 +125,7 @@ def mix(text: str) -> tuple[ModelSpec, Path]:
         styles={name: _mean_style(name, members) for name in STYLES},
         weights=None,
         published=None,
+        half_on_cpu=all(member.spec.half_on_cpu for member in members),
     )
     return spec, members[0].weights
 

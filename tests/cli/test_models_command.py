@@ -76,3 +76,16 @@ def test_errors_have_the_exit_codes_of_their_kind(tmp_path: Path) -> None:
     ):
         result = CliRunner().invoke(app, ["models", *arguments])
         assert isinstance(result.exception, kind), arguments
+
+
+def test_the_documentation_has_a_true_row_for_every_network() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    for name, spec in MODELS.items():
+        cells = [cell.strip() for cell in next(line for line in text.splitlines() if line.startswith(f"| `{name}`")).split("|")]
+        _, _, _, weights, licence, factors, sees, _ = cells
+        assert licence == spec.licence
+        assert factors == f"{spec.film_render_factor}, {spec.photo_render_factor}"
+        assert ("square" in sees) == spec.square
+        if spec.published is not None:
+            assert f"{spec.published.megabytes} MB" in weights
+            assert (f"hf:{spec.published.hub}" if spec.published.hub else spec.published.filename) in weights

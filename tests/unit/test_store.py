@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from deoldify_video.errors import DependencyError, InputError, OutputError, UsageError
 from deoldify_video.models import deoldify, registry, store
+from deoldify_video.models.compact import Compact, CompactConfig
 from deoldify_video.models.deoldify import Generator, GeneratorConfig, load_generator
 from deoldify_video.models.folding import FoldedBatchNorm, FoldedConv, FoldedPointwise
-from deoldify_video.models.mixing import MixedNetwork, parse_mix
+from deoldify_video.models.mixing import Member, MixedNetwork, parse_mix
 from deoldify_video.models.registry import MODELS
 from deoldify_video.models.store import how_to_get, identify, import_model, installed_weights, remove_model, resolve_model
 from deoldify_video.models.weights import read_published, read_weights
@@ -277,6 +278,22 @@ def test_a_mix_is_the_weighted_mean_of_its_members(weights: Path) -> None:
         assert torch.allclose(ab, alone.to_ab(alone(alone.prepare(grey))), atol=1e-4)
     assert spec.render_size(640, 480, 7) == (112, 112)
     assert spec.licence == "MIT"
+
+
+def test_a_mix_of_unlike_networks_shows_each_its_own_size() -> None:
+    torch.manual_seed(2)
+    compact = Compact(CompactConfig(8, (8, 8, 8, 8), (1, 1, 1, 1), (8, 8, 8), classes=0)).eval()
+    members = (Member(MODELS["compact"], Path("a"), 0.5), Member(MODELS[NAME], Path("b"), 0.5))
+    mixed = MixedNetwork(members, [compact, Generator(SMALL).eval()]).eval()
+    width, height = MODELS["compact"].render_size(720, 400, 8)
+    grey = torch.rand(2, 1, height, width)
+    with torch.inference_mode():
+        raw = mixed(mixed.prepare(grey))
+        assert isinstance(raw[1], Tensor)
+        assert raw[1].shape == (2, 3, 128, 128)
+        ab = mixed.to_ab(raw, 1.0)
+    assert ab.shape == (2, 2, 128, 128)
+    assert torch.isfinite(ab).all()
 
 
 def test_registered_marks_find_one_family_each() -> None:
