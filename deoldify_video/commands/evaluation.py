@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from deoldify_video.evaluation.image import PictureScore, Summary
+    from deoldify_video.evaluation.image import Summary, Truth
     from deoldify_video.evaluation.metrics import RGB8
     from deoldify_video.models.colorizer import Colorizer
     from deoldify_video.options import ColorOptions
@@ -42,16 +42,21 @@ def evaluate_command(
     sheet_pictures: Annotated[int, typer.Option(min=1, help="Pictures on the sheet, evenly spaced.")] = 24,
     each: Annotated[bool, typer.Option("--each", help="Also a line for each picture.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")] = None,
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on standard output.")] = False,
 ) -> None:
     """Colourize colour pictures from their grey, and compare with the truth and with staying grey."""
-    from deoldify_video.evaluation.image import evaluate, readable, summarize
+    import torch
+
+    from deoldify_video.evaluation.image import evaluate, readable
     from deoldify_video.evaluation.sheet import write_sheet
     from deoldify_video.options import ColorOptions
     from deoldify_video.training.checkpoint import weights_of_run
     from deoldify_video.training.dataset import read_data
 
+    if threads:
+        torch.set_num_threads(threads)
     console = Console(stderr=True)
     network = str(weights_of_run(Path(model))) if Path(model).is_dir() else model
     options = ColorOptions(network, render_factor=render_factor, style=style, device=device, precision=precision)
@@ -64,36 +69,27 @@ def evaluate_command(
     drawn = {key for key, _ in readable(photos, min(sheet_pictures, total))} if sheet else set()
     rows: list[tuple[RGB8, RGB8, RGB8]] = []
 
-    summaries: list[Summary] = []
-    scores: list[PictureScore] = []
     with console.status("") as status:
-        for number, chosen in enumerate(CURVE_TEMPERATURES if curve else (colorizer.temperature,)):
-            colorizer.temperature = chosen
-            done = 0
+        done = 0
 
-            def seen(score: PictureScore, pictures: tuple[RGB8, RGB8, RGB8], first: bool = number == 0) -> None:
-                nonlocal done
-                done += 1
-                status.update(f"{done} of {total} pictures at temperature {colorizer.temperature:g}")
-                if first and score.key in drawn:
-                    rows.append(pictures)
+        def seen(truth: Truth, ours: RGB8) -> None:
+            nonlocal done
+            done += 1
+            status.update(f"{done} of {total} pictures")
+            if truth.key in drawn:
+                rows.append((truth.grey, ours, truth.picture))
 
-            scores = evaluate(colorizer, photos, render_factor=render_factor, limit=limit, seen=seen)
-            summaries.append(summarize(scores, colorizer))
+        temperatures = CURVE_TEMPERATURES if curve else ()
+        means = evaluate(colorizer, photos, render_factor=render_factor, temperatures=temperatures, limit=limit, seen=seen)
     if sheet:
         write_sheet(sheet, rows)
     if as_json:
-        means = {"curve": [mean.as_dict() for mean in summaries]} if curve else {"mean": summaries[0].as_dict()}
-        report = {
-            "model": model,
-            "render_factor": render_factor,
-            "style": style,
-            **means,
-            "pictures": [vars(s) for s in scores],
-        }
+        report = {"model": Path(model).name, "render_factor": render_factor, "style": style}
+        report |= {"curve": [mean.as_dict() for mean in means]} if curve else {"mean": means[0].as_dict()}
+        report["pictures"] = [vars(score) for score in means[0].scores]
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
-        _print(console, summaries, scores if each else [])
+        _print(console, means, each=each)
 
 
 def _open(options: ColorOptions, temperature: float | None, gain: float | None) -> Colorizer:
@@ -108,10 +104,10 @@ def _open(options: ColorOptions, temperature: float | None, gain: float | None) 
     return colorizer
 
 
-def _print(console: Console, summaries: list[Summary], scores: list[PictureScore]) -> None:
-    if scores:
+def _print(console: Console, summaries: list[Summary], *, each: bool) -> None:
+    if each:
         table = Table("picture", "PSNR dB", "grey dB", "CIEDE2000", "grey", "CF", "true CF")
-        for score in scores:
+        for score in summaries[0].scores:
             numbers = (score.psnr_db, score.grey_psnr_db, score.ciede2000, score.grey_ciede2000, score.cf, score.true_cf)
             table.add_row(score.key, *(f"{number:.2f}" for number in numbers))
         console.print(table)

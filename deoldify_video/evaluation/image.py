@@ -6,8 +6,8 @@ The light is the true L of each picture, so that every difference is one of colo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import cv2
@@ -44,6 +44,7 @@ class PictureScore:
 class Summary:
     """Means over the pictures; `gain_db` is PSNR over the grey baseline's, `cf_ratio` mean CF over the truth's mean CF."""
 
+    scores: tuple[PictureScore, ...] = field(repr=False)
     pictures: int
     temperature: float
     gain: float
@@ -57,50 +58,57 @@ class Summary:
     cf_ratio: float
 
     def as_dict(self) -> dict[str, float | int]:
-        """For JSON, rounded to what means something."""
-        return {key: round(value, 4) for key, value in asdict(self).items()}
+        """The means for JSON, rounded to what means something."""
+        return {entry.name: round(getattr(self, entry.name), 4) for entry in fields(self) if entry.name != "scores"}
 
 
-def colour_picture(colorizer: Colorizer, picture: RGB8, render_factor: int) -> tuple[RGB8, RGB8]:
-    """Take the colours from `picture`, RGB uint8 (H, W, 3), and give it new ones at its own size.
+class Truth:
+    """A colour picture, RGB uint8 (H, W, 3), with all that does not depend on the network: its light and the grey baseline."""
 
-    Returns (grey, colourized), both RGB uint8 (H, W, 3) with the L of `picture`.
-    """
-    height, width = picture.shape[:2]
-    grey = (grey_of(picture) * 255.0).round().astype(np.uint8)  # what a scan of the picture would hold
-    render_width, render_height = colorizer.spec.render_size(width, height, render_factor)
-    shrinks = render_width * render_height < width * height
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    small = cv2.resize(grey, (render_width, render_height), interpolation=interpolation).astype(np.uint8, copy=False)
-    ab = colorizer.ab(small[None])[0]
-    large = guided_upsample(ab, small.astype(np.float32) / 255.0, grey.astype(np.float32) / 255.0)
-    lightness = rgb_to_lab(_as_tensor(picture))[:, :1]  # (1, 1, H, W)
-    lab = torch.cat([lightness, torch.from_numpy(large)[None].to(lightness.dtype)], dim=1)
-    neutral = torch.cat([lightness, torch.zeros_like(lab[:, 1:])], dim=1)
-    return _as_rgb8(neutral), _as_rgb8(lab)
+    def __init__(self, key: str, picture: RGB8) -> None:
+        self.key, self.picture = key, picture
+        self.light = (grey_of(picture) * 255.0).round().astype(np.uint8)  # (H, W): what a scan of the picture would hold
+        self.lab = _lab_of(picture)  # (1, 3, H, W)
+        self.grey = _rgb8_of(torch.cat([self.lab[:, :1], torch.zeros_like(self.lab[:, 1:])], dim=1))
+        self.cf = colourfulness(picture)
+        self.grey_psnr_db = min(psnr_db(self.grey, picture), SHARPEST_DB)
+        self.grey_ciede2000 = self.ciede2000_of(self.grey)
+
+    def ciede2000_of(self, picture: RGB8) -> float:
+        """Mean colour difference of `picture`, RGB uint8 (H, W, 3), from the truth."""
+        first, other = (lab[0].permute(1, 2, 0).double().numpy() for lab in (_lab_of(picture), self.lab))
+        return ciede2000(first, other)
+
+    def coloured_by(self, colorizer: Colorizer, render_factor: int) -> RGB8:
+        """Take the colours away and let `colorizer` give new ones, at the picture's own size: RGB uint8 (H, W, 3) of the true L."""
+        height, width = self.light.shape
+        size = colorizer.spec.render_size(width, height, render_factor)
+        interpolation = cv2.INTER_AREA if size[0] * size[1] < width * height else cv2.INTER_LINEAR
+        small = cv2.resize(self.light, size, interpolation=interpolation).astype(np.uint8, copy=False)
+        guide, large_guide = (light.astype(np.float32) / np.float32(255) for light in (small, self.light))
+        ab = torch.from_numpy(guided_upsample(colorizer.ab(small[None])[0], guide, large_guide))[None]
+        return _rgb8_of(torch.cat([self.lab[:, :1], ab], dim=1))
+
+    def score(self, ours: RGB8) -> PictureScore:
+        """The numbers of `ours`, RGB uint8 (H, W, 3)."""
+        return PictureScore(
+            key=self.key,
+            psnr_db=min(psnr_db(ours, self.picture), SHARPEST_DB),
+            grey_psnr_db=self.grey_psnr_db,
+            ciede2000=self.ciede2000_of(ours),
+            grey_ciede2000=self.grey_ciede2000,
+            cf=colourfulness(ours),
+            true_cf=self.cf,
+        )
 
 
-def _as_tensor(picture: RGB8) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].double() / 255.0  # (1, 3, H, W)
+def _lab_of(picture: RGB8) -> torch.Tensor:
+    return rgb_to_lab(torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255.0)
 
 
-def _as_rgb8(lab: torch.Tensor) -> RGB8:
+def _rgb8_of(lab: torch.Tensor) -> RGB8:
     pixels: RGB8 = (lab_to_rgb(lab)[0].permute(1, 2, 0) * 255.0).round().to(torch.uint8).numpy()
     return pixels
-
-
-def score_picture(key: str, picture: RGB8, grey: RGB8, ours: RGB8) -> PictureScore:
-    """Compare `ours` and `grey` with the true `picture`, all RGB uint8 (H, W, 3)."""
-    true_lab, our_lab, grey_lab = (rgb_to_lab(_as_tensor(each))[0].permute(1, 2, 0).numpy() for each in (picture, ours, grey))
-    return PictureScore(
-        key=key,
-        psnr_db=min(psnr_db(ours, picture), SHARPEST_DB),
-        grey_psnr_db=min(psnr_db(grey, picture), SHARPEST_DB),
-        ciede2000=ciede2000(our_lab, true_lab),
-        grey_ciede2000=ciede2000(grey_lab, true_lab),
-        cf=colourfulness(ours),
-        true_cf=colourfulness(picture),
-    )
 
 
 def readable(photos: Photos, limit: int | None) -> Iterator[tuple[str, RGB8]]:
@@ -117,26 +125,30 @@ def evaluate(
     photos: Photos,
     *,
     render_factor: int,
+    temperatures: Sequence[float] = (),
     limit: int | None = None,
-    seen: Callable[[PictureScore, tuple[RGB8, RGB8, RGB8]], None] | None = None,
-) -> list[PictureScore]:
-    """Score every picture (or `limit` evenly spaced ones); `seen` gets each score with (grey, ours, truth).
+    seen: Callable[[Truth, RGB8], None] | None = None,
+) -> list[Summary]:
+    """Score every picture, or `limit` evenly spaced ones, at each annealing temperature (by default the colorizer's own).
 
-    Raises `InputError` when no picture can be read.
+    `seen` gets each picture with its colours at the first temperature. Raises `InputError` when no picture can be read.
     """
-    scores = []
+    chosen = list(temperatures) or [colorizer.temperature]
+    scores: list[list[PictureScore]] = [[] for _ in chosen]
     for key, picture in readable(photos, limit):
-        grey, ours = colour_picture(colorizer, picture, render_factor)
-        score = score_picture(key, picture, grey, ours)
-        scores.append(score)
-        if seen is not None:
-            seen(score, (grey, ours, picture))
-    if not scores:
+        truth = Truth(key, picture)
+        for number, temperature in enumerate(chosen):
+            colorizer.temperature = temperature
+            ours = truth.coloured_by(colorizer, render_factor)
+            scores[number].append(truth.score(ours))
+            if number == 0 and seen is not None:
+                seen(truth, ours)
+    if not scores[0]:
         raise InputError("the data has no picture that can be read.")
-    return scores
+    return [summarize(row, temperature, colorizer.gain) for row, temperature in zip(scores, chosen, strict=True)]
 
 
-def summarize(scores: list[PictureScore], colorizer: Colorizer) -> Summary:
+def summarize(scores: list[PictureScore], temperature: float, gain: float) -> Summary:
     """Means over `scores`, with the settings of the decoding that they were made with."""
 
     def mean(name: str) -> float:
@@ -144,9 +156,10 @@ def summarize(scores: list[PictureScore], colorizer: Colorizer) -> Summary:
 
     true_cf = mean("true_cf")
     return Summary(
+        scores=tuple(scores),
         pictures=len(scores),
-        temperature=colorizer.temperature,
-        gain=colorizer.gain,
+        temperature=temperature,
+        gain=gain,
         psnr_db=mean("psnr_db"),
         grey_psnr_db=mean("grey_psnr_db"),
         gain_db=mean("psnr_db") - mean("grey_psnr_db"),

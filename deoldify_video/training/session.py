@@ -131,6 +131,11 @@ class Training:
         self.seed = int(run["seed"]) if state else options.seed
         self.fine_tunes = bool(run["init"]) if state else options.init is not None
         self.data = read_training_data(options, view)
+        if state and run["data"]["photos"] != len(self.data.photos):
+            raise InputError(
+                f"the run was started with {run['data']['photos']} photographs, but the data has {len(self.data.photos)}; "
+                "give the same data to resume, or start a new run from this one with --init."
+            )
         self.counters = Counters(**state["counters"]) if state else Counters()
         torch.manual_seed(self.seed)
         self._make_networks(state)
@@ -159,7 +164,10 @@ class Training:
         else:
             network = Compact(CompactConfig(**{"classes": self.data.classes, **self.recipe.network}))
         if self.data.classes > network.config.classes > 0:
-            raise UsageError(f"the data has {self.data.classes} classes, the network only {network.config.classes}.")
+            raise UsageError(
+                f"the data has {self.data.classes} classes, but the network to start from only {network.config.classes}; "
+                "start without --init, or leave the labelled sheets out."
+            )
         generator = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(generator).eval().requires_grad_(False)
         if state:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from deoldify_video.commands import evaluation as commands
 from deoldify_video.errors import InputError
-from deoldify_video.evaluation.image import colour_picture, evaluate, score_picture, summarize
+from deoldify_video.evaluation.image import Truth, evaluate
 from deoldify_video.evaluation.metrics import ciede2000, colourfulness, psnr_db
 from deoldify_video.evaluation.sheet import draw_sheet, write_sheet
 from deoldify_video.models.colorizer import Colorizer
@@ -92,32 +92,35 @@ def test_ciede2000_of_equal_pictures_is_zero_and_of_a_known_pair_is_known() -> N
 
 
 def test_the_true_picture_scores_best_and_grey_is_the_baseline() -> None:
-    truth = picture(0)
-    grey = np.repeat(truth.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
-    perfect, nothing = score_picture("a", truth, grey, truth), score_picture("a", truth, grey, grey)
+    truth = Truth("a", picture(0))
+    perfect, nothing = truth.score(truth.picture), truth.score(truth.grey)
     assert (perfect.ciede2000, perfect.psnr_db) == (0.0, 99.0)
     assert nothing.psnr_db == nothing.grey_psnr_db
     assert nothing.ciede2000 == nothing.grey_ciede2000
-    assert nothing.cf == 0.0
+    assert nothing.cf < 0.5
     assert perfect.cf == perfect.true_cf
 
 
 def test_colours_change_and_light_does_not(colorizer: Colorizer) -> None:
-    truth = picture(2, 97, 131)
-    grey, ours = colour_picture(colorizer, truth, 7)
-    assert grey.shape == ours.shape == truth.shape
-    assert colourfulness(grey) < 1.0
+    truth = Truth("a", picture(2, 97, 131))
+    ours = truth.coloured_by(colorizer, 7)
+    assert truth.grey.shape == ours.shape == truth.picture.shape
+    assert colourfulness(ours) > colourfulness(truth.grey)
     before = colorizer.gain
     colorizer.gain = 0.0
-    _, plain = colour_picture(colorizer, truth, 7)
+    plain = truth.coloured_by(colorizer, 7)
     colorizer.gain = before
-    assert np.array_equal(plain, grey)
+    assert np.array_equal(plain, truth.grey)
 
 
 def test_means_and_ratios_leave_out_what_cannot_be_read(colorizer: Colorizer, photos: Photos) -> None:
-    scores = evaluate(colorizer, photos, render_factor=7)
-    mean = summarize(scores, colorizer)
-    assert [score.key for score in scores] == ["p0", "p1", "p2"]
+    before = colorizer.temperature
+    seen = []
+    means = evaluate(colorizer, photos, render_factor=7, temperatures=(1.0, 0.3), seen=lambda truth, _: seen.append(truth.key))
+    assert [mean.temperature for mean in means] == [1.0, 0.3]
+    colorizer.temperature = before
+    mean, scores = means[0], means[0].scores
+    assert seen == [score.key for score in scores] == ["p0", "p1", "p2"]
     assert mean.pictures == 3
     assert mean.gain_db == pytest.approx(mean.psnr_db - mean.grey_psnr_db)
     assert mean.cf_ratio == pytest.approx(sum(s.cf for s in scores) / sum(s.true_cf for s in scores))

@@ -181,6 +181,8 @@ def test_a_run_folder_is_never_overwritten_nor_resumed_from_nothing(data: Path, 
         train(options(data, tmp_path / "run", steps=1))
     with pytest.raises(InputError, match="nothing to resume"):
         train(options(data, tmp_path / "other", steps=1, resume=True))
+    with pytest.raises(InputError, match="started with 11 photographs"):
+        train(options(data, tmp_path / "run", val=(data,), steps=1, resume=True))
     (tmp_path / "run" / "state.pt").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(InputError, match="damaged"):
         train(options(data, tmp_path / "run", steps=1, resume=True))
