@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # whoever wants the log adds a handler, as --log-file does
 
 if TYPE_CHECKING:
     from deoldify_video.jobs.film import colorize_film
     from deoldify_video.jobs.photo import colorize_photo
     from deoldify_video.media.probe import MediaInfo, probe
     from deoldify_video.models.colorizer import Colorizer
-    from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, SmoothOptions
+    from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
     from deoldify_video.report import Progress, Report
 
 _HOMES = {
@@ -25,6 +28,7 @@ _HOMES = {
     "DecodeOptions": "options",
     "EncodeOptions": "options",
     "FilmOptions": "options",
+    "JobOptions": "options",
     "SmoothOptions": "options",
     "Progress": "report",
     "Report": "report",
@@ -36,6 +40,7 @@ __all__ = [
     "DecodeOptions",
     "EncodeOptions",
     "FilmOptions",
+    "JobOptions",
     "MediaInfo",
     "Progress",
     "Report",
