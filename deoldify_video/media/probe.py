@@ -15,6 +15,7 @@ from deoldify_video.errors import InputError
 
 MAX_PIXELS = 16384 * 16384 // 4  # 67 million: above 8K film and medium-format scans; more is a bomb or a mistake
 STILL_FORMATS = ("_pipe", "image2")  # endings of FFmpeg's format names for single pictures
+TEXT_FORMATS = ("tty", "bin", "xbin", "adf", "idf")  # FFmpeg would film any text file as a terminal shows it
 FULL_RANGE_CODECS = ("mjpeg", "png", "ffv1", "rawvideo", "gif", "jpeg2000", "tiff", "bmp", "webp")
 
 # FFmpeg's numbers (libavutil/pixfmt.h) of the colour matrices that we write, by our name.
@@ -107,6 +108,8 @@ def probe(path: Path) -> MediaInfo:
                 kinds = ", ".join(sorted({s.kind for s in streams})) or "nothing"
                 raise InputError(f"{path} has no pictures in it (it holds {kinds}); give a film or a photo.")
             name = container.format.name
+            if name in TEXT_FORMATS:
+                raise InputError(f"{path} is no film or picture that can be read (it is text).")
             still = name.endswith(STILL_FORMATS[0]) or name == STILL_FORMATS[1]
             duration_s = (container.duration or 0) / 1_000_000
             chapters = len(container.chapters())
