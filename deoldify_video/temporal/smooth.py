@@ -7,9 +7,9 @@ For every frame three sums meet, each fetched along the optical flow to where it
 - the future, the `lookahead` frames that follow, forgetting in the same way, so that the answer does not lag behind.
 
 A pixel's sum loses weight where the flow does not return (occluded, uncovered) or where the light found there differs (another
-thing). Where past and future disagree by more than the track's own flicker, the colour really changes: then only the side that
-the frame itself agrees with counts, so that a change stays sharp in time. Where they agree, the mean of the track wins over
-whatever the single frame says.
+thing), unless its colour is so near that nobody could tell. Where past and future disagree by more than the track's own flicker,
+the colour really changes: then only the side that the frame itself agrees with counts, so that a change stays sharp in time.
+Where they agree, the mean of the track wins over whatever the single frame says.
 
 The sums are moments, (a, b, a^2 + b^2, 1) weighted: adding them is all there is to averaging, and warping them weighs well
 known pixels over doubtful ones.
@@ -34,11 +34,13 @@ DEFAULT_LOOKAHEAD = 4  # frames
 
 _STRONGEST = 0.98  # memory of 50 frames; a longer one only follows the drift of the flow
 _WORK_PIXELS = 192 * 192  # ab is soft: the smoother works on a picture of this size and costs the same at every render factor
-_LIGHT_TOLERANCE = 24.0  # grey levels: at this difference of light a pixel counts for exp(-1)
-_MISS_TOLERANCE = 2.0  # round trips of the flow, in units of Sundaram's occlusion threshold
+_LIGHT_TOLERANCE = 18.0  # grey levels: at this difference of light a pixel counts for exp(-1)
+_MISS_TOLERANCE = 1.0  # round trips of the flow, in units of Sundaram's occlusion threshold
+_HARMLESS = 6.0  # ab: colours this close may be averaged, at exp(-1), wherever they come from; no ghost is seen of them
 _JITTER = 2.0  # ab: differences of this size between past and future are never a real change
 _SURENESS = 4.0  # past and future differ when their squared distance is this many times the track's variance
 _DOUBT = 0.5  # frames of the past against which the future's flicker counts
+_FULLEST = 1.06  # averaging washes out; so much of the lost chroma is given back at most
 _NEIGHBOURHOOD = (7, 7)  # work pixels over which that decision is pooled
 
 Moments: TypeAlias = NDArray[Any]  # float32 (h, w, 4): sums of a, b, a^2 + b^2 and 1
@@ -146,16 +148,14 @@ class Smoother:
         frame = now.frame
         frame.track = self.track = Track(frame.shot, now.grey, memory)
         assert frame.ab is not None
-        a, b, _, weight = cv2.split(total)
         height, width = frame.grey.shape
-        means = [cv2.divide(plane, weight) for plane in (a, b)]
-        frame.ab = np.stack([cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR) for mean in means])  # (2, h, w)
+        frame.ab = np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in _colours(total)])
         return frame
 
     def _past(self, now: _Waiting) -> Moments | None:
         if self.track is None or now.to_past is None or now.past_trust is None:
             return None
-        return _fetch(self.track.moments, now.to_past, now.past_trust, self._keep)
+        return _fetch(self.track.moments, now.to_past, now.past_trust, now.own, self._keep)
 
     def _future(self, now: _Waiting) -> Moments | None:
         chain = [now, *self._window]
@@ -164,13 +164,18 @@ class Smoother:
             assert here.to_future is not None
             assert here.future_trust is not None
             seen = there.own if moments is None else there.own + moments
-            moments = _fetch(seen, here.to_future, here.future_trust, self._keep)
+            moments = _fetch(seen, here.to_future, here.future_trust, here.own, self._keep)
         return moments
 
 
-def _fetch(moments: Moments, flow: Flow, trust: Plane, keep: float) -> Moments:
-    weight = trust * keep
-    return cv2.multiply(warp(moments, flow), cv2.merge([weight] * 4))
+def _fetch(moments: Moments, flow: Flow, trust: Plane, own: Moments, keep: float) -> Moments:
+    """`moments` along `flow`, their weight scaled by `keep` and by how far they can be trusted here, where `own` is seen."""
+    fetched = warp(moments, flow)
+    a, b, _, weight = cv2.split(fetched)
+    own_a, own_b = cv2.extractChannel(own, 0), cv2.extractChannel(own, 1)
+    apart = (cv2.divide(a, weight) - own_a) ** 2 + (cv2.divide(b, weight) - own_b) ** 2
+    harmless = cv2.exp(apart * (-1.0 / _HARMLESS**2))
+    return cv2.multiply(fetched, cv2.merge([cv2.max(trust, harmless) * keep] * 4))
 
 
 def _trust(
@@ -192,14 +197,27 @@ def _mean(moments: Moments) -> tuple[Plane, Plane, Plane, Plane]:
     return a, b, np.maximum(square / safe - a * a - b * b, 0.0), weight
 
 
+def _colours(moments: Moments) -> list[Plane]:
+    """The mean a and b, with the chroma that averaging took from the picture as a whole given back.
+
+    sqrt(E|x|^2 / |E x|^2) over the picture is what its tracks have lost; it is one number, so hues and relations stay.
+    """
+    a, b, square, weight = cv2.split(moments)
+    means = [cv2.divide(plane, weight) for plane in (a, b)]
+    kept = sum(float(np.vdot(plane, plane)) for plane in means)
+    lost = float(np.sum(cv2.divide(square, weight))) / max(kept, 1e-6)
+    gain = min(max(lost, 1.0) ** 0.5, _FULLEST)
+    return [cv2.multiply(plane, gain) for plane in means]
+
+
 def _take_side(past: Moments, own: Moments, future: Moments) -> tuple[Moments, Moments]:
     """Where past and future disagree by more than they flicker, scale down the one that the frame itself contradicts."""
     past_a, past_b, past_variance, past_weight = _mean(past)
     future_a, future_b, future_variance, future_weight = _mean(future)
     own_a, own_b = cv2.extractChannel(own, 0), cv2.extractChannel(own, 1)
     # The past tells how much the track flickers; the future only where there is little past, as a change in it would look the same.
-    noise = _JITTER**2 + (past_variance * past_weight + future_variance * _DOUBT) / (past_weight + _DOUBT)
-    apart = (past_a - future_a) ** 2 + (past_b - future_b) ** 2
+    noise: Plane = _JITTER**2 + (past_variance * past_weight + future_variance * _DOUBT) / (past_weight + _DOUBT)
+    apart: Plane = (past_a - future_a) ** 2 + (past_b - future_b) ** 2
     to_past = (own_a - past_a) ** 2 + (own_b - past_b) ** 2
     to_future = (own_a - future_a) ** 2 + (own_b - future_b) ** 2
     noise, apart, nearer = (cv2.blur(plane, _NEIGHBOURHOOD) for plane in (noise, apart, to_past - to_future))

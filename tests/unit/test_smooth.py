@@ -100,6 +100,17 @@ def test_no_trace_of_a_moving_object_stays_behind_it(speed):
     assert np.mean(ghosts) < 2.0
 
 
+def test_averaging_does_not_wash_out():
+    rng = np.random.default_rng(2)
+    greys, abs_ = coloured(16)
+    turned = []
+    for ab in abs_:  # hues sway by 15 degrees, chroma does not change
+        angle = rng.normal(0, np.radians(15))
+        turned.append(np.stack([np.cos(angle) * ab[0] - np.sin(angle) * ab[1], np.sin(angle) * ab[0] + np.cos(angle) * ab[1]]))
+    answer = smoothed(greys, turned)
+    assert np.linalg.norm(answer, axis=1).mean() > 0.99 * np.linalg.norm(np.stack(turned), axis=1).mean()
+
+
 def test_no_colour_crosses_a_cut():
     greys, abs_ = coloured(8)
     others, red = pan("astronaut", 8), [np.full((2, HEIGHT, WIDTH), 40.0, np.float32)] * 8
