@@ -155,7 +155,7 @@ class Compact(nn.Module):
 
 
 def load_compact(path: Path) -> Compact:
-    """Load a weights file written by `models export` for inference: float32, on the CPU, norms folded. Strict about names and shapes.
+    """Load a weights file written by `models export` float32, on the CPU, in eval mode. Strict about names and shapes.
 
     Raises `DependencyError` when the file is missing, damaged or of another network.
     """
@@ -168,4 +168,4 @@ def load_compact(path: Path) -> Compact:
         network.load_state_dict(tensors)
     except (TypeError, RuntimeError) as error:
         raise DependencyError(f"{path} does not hold a `compact` network: {str(error).splitlines()[0]}") from error
-    return network.float().eval().fold_norms()
+    return network.float().eval()

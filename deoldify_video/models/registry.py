@@ -85,7 +85,7 @@ class ModelSpec:
 def _load_compact(path: Path) -> ColorNetwork:
     from deoldify_video.models.compact import load_compact
 
-    return load_compact(path)
+    return load_compact(path).fold_norms()
 
 
 def _load_deoldify(path: Path) -> ColorNetwork:
