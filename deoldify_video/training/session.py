@@ -129,7 +129,6 @@ class Training:
         run = read_run(options.run) if state else {}
         self.recipe = recipe_from_json(json.dumps(run["recipe"]), "run.json") if state else options.recipe
         self.seed = int(run["seed"]) if state else options.seed
-        self.fine_tunes = bool(run["init"]) if state else options.init is not None
         self.data = read_training_data(options, view)
         if state and run["data"]["photos"] != len(self.data.photos):
             raise InputError(
@@ -252,9 +251,11 @@ class Training:
 
     @torch.no_grad()
     def update_average(self, decay: float) -> None:
-        """Move the averaged weights towards the current ones; faster in the first steps, when there is no past to keep."""
-        if not self.fine_tunes:
-            decay = min(decay, (1 + self.counters.step) / (10 + self.counters.step))
+        """Move the averaged weights towards the current ones; they look back over a tenth of the steps at most.
+
+        So a short fine-tuning shows in its average too.
+        """
+        decay = min(decay, (1 + self.counters.step) / (10 + self.counters.step))
         for mean, now in zip(self.average.state_dict().values(), self.tools.generator.state_dict().values(), strict=True):
             if mean.is_floating_point():
                 mean.lerp_(now, 1.0 - decay)

@@ -111,8 +111,8 @@ class MetricsLog:
         try:
             self._file.write(json.dumps({"step": step, "phase": phase, **values}) + "\n")
             self._file.flush()
+            if self._writer is not None:
+                for name, value in values.items():
+                    self._writer.add_scalar(f"{phase}/{name}", value, step)
         except OSError as error:
             raise OutputError(f"cannot write the log of the training: {error.strerror}.") from error
-        if self._writer is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(f"{phase}/{name}", value, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -14,11 +15,14 @@ import numpy as np
 import pytest
 import torch
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from deoldify_video.commands import training as commands
 from deoldify_video.errors import UsageError
+from deoldify_video.training import view as view_module
 from deoldify_video.training.checkpoint import load_state
+from deoldify_video.training.view import RichView
 
 RECIPE = """{"network": {"stem": 8, "widths": [8, 12, 16, 16], "blocks": [1, 1, 1, 1], "decoder": [16, 12, 12]},
 "phases": [{"name": "broad", "tiles": 0, "photos": 2, "photo_px": 32, "checks": 1}]}"""
@@ -71,3 +75,17 @@ def test_options_that_cannot_work_are_named(data: Path) -> None:
         error = CliRunner().invoke(app, arguments(data, *more)).exception
         assert isinstance(error, UsageError)
         assert words in str(error)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_view_shows_progress_on_a_terminal_and_lines_elsewhere(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view_module, "LINE_EVERY_S", -1.0)
+    text = io.StringIO()
+    with RichView(Console(file=text, force_terminal=terminal, width=120)) as view:
+        view.say("hello")
+        view.step("broad", 7, 0.5, {"ce": 2.0}, 100.0)
+    shown = text.getvalue()
+    assert "hello" in shown
+    assert "broad" in shown
+    assert "ce 2.000" in shown
+    assert ("\x1b[" in shown) is terminal
