@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from deoldify_video import __version__
@@ -117,7 +118,7 @@ def colorize(
                     raise
                 log.error("%s: %s", source, error)
                 failures.append((source, error))
-                console.print(f"[bold red]Error:[/] {error}", highlight=False)
+                _print_error(console, error)
     for report in reports:
         _summarize(console, report)
     if json_output:
@@ -135,21 +136,35 @@ def plan_jobs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
     """
     if len(inputs) == 1 and not inputs[0].is_dir():
         return [(inputs[0], output)]
-    from deoldify_video.media.still import PHOTO_FORMATS
-    from deoldify_video.media.streams import CONTAINERS
+    from deoldify_video.media.output import output_errors
 
     sources = [source for path in inputs for source in (_media_in(path) if path.is_dir() else [path])]
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file; with several inputs the output is a folder.")
-    output.mkdir(parents=True, exist_ok=True)
     jobs: dict[Path, Path] = {}
     for source in sources:
-        known = source.suffix.lower() in CONTAINERS or source.suffix.lower() in PHOTO_FORMATS
-        target = output / (source.name if known else f"{source.name}.mkv")
+        target = output / _target_name(source)
         if target in jobs:
             raise UsageError(f"{jobs[target]} and {source} would both become {target}; colorize them apart.")
         jobs[target] = source
+    with output_errors(output):
+        output.mkdir(parents=True, exist_ok=True)
     return [(source, target) for target, source in jobs.items()]
+
+
+def _target_name(source: Path) -> str:
+    """The source's own name where its format can be written, else with an ending added that can."""
+    from deoldify_video.media.probe import probe
+    from deoldify_video.media.still import PHOTO_FORMATS
+    from deoldify_video.media.streams import CONTAINERS
+
+    if source.suffix.lower() in (*CONTAINERS, *PHOTO_FORMATS):
+        return source.name
+    try:
+        photo = probe(source).kind == "photo"
+    except InputError:  # which is reported when its turn comes
+        photo = False
+    return source.name + (".png" if photo else ".mkv")
 
 
 def _media_in(folder: Path) -> list[Path]:
@@ -241,7 +256,7 @@ def progress_bar(console: Console) -> Iterator[Any]:
         yield lambda source: _log_lines(console, source)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.completed}/{task.total} frames  {task.fields[fps]:.1f} fps  shot {task.fields[shot]}"),
@@ -265,19 +280,26 @@ def _log_lines(console: Console, source: Path) -> OnProgress:
     def on_progress(progress: FilmProgress) -> None:
         if progress.frames % LOG_EVERY_FRAMES == 0:
             console.print(
-                f"{source.name}: {progress.frames}/{progress.total or '?'} frames, shot {progress.shot}", highlight=False
+                f"{escape(source.name)}: {progress.frames}/{progress.total or '?'} frames, shot {progress.shot}",
+                highlight=False,
             )
 
     return on_progress
 
 
+def _print_error(console: Console, error: DeoldifyVideoError) -> None:
+    """One of several inputs failed: said even when the console is quiet."""
+    loud = Console(stderr=True, soft_wrap=True) if console.quiet else console
+    loud.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False)
+
+
 def _summarize(console: Console, report: Report) -> None:
     what = f"{report.frames} frames in {report.shots} shots, {report.fps:.1f} fps, " if report.kind == "film" else ""
     how = f"{report.model} at render factor {report.render_factor} on {report.device} ({report.precision})"
-    console.print(f"[green]{report.output}[/]: {what}{report.seconds:.1f} s, {how}", highlight=False)
+    console.print(f"[green]{escape(report.output)}[/]: {what}{report.seconds:.1f} s, {escape(how)}", highlight=False)
     if report.resumed_frames:
         console.print(f"  {report.resumed_frames} of the frames were finished by an earlier run.", highlight=False)
     if report.verification:
         console.print("  Verified: every frame at its time, sound and all other streams unchanged.", highlight=False)
     for warning in report.warnings:
-        console.print(f"  [yellow]Warning:[/] {warning}", highlight=False)
+        console.print(f"  [yellow]Warning:[/] {escape(warning)}", highlight=False)
