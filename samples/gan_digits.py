@@ -1,6 +1,6 @@
 """Trains a plain GAN on handwritten digits with the program's own critic-training code, and compares statistics.
 
-    python samples/gan_digits.py [steps]
+    PYTHONPATH=. python samples/gan_digits.py [steps]
 
 The digits are the 1,797 pictures of 8x8 pixels that come with scikit-learn. What the samples should approach: mean and variance
 of the pixels, and the covariance of each pixel with each other one. This is the proof that `training/critic.py` works, on
