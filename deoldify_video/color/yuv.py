@@ -28,7 +28,7 @@ def _inverse_f(f: Plane) -> Plane:
     return np.where(f > LAB_KNEE, f**3, (f - np.float32(LAB_OFFSET)) * np.float32(1 / LAB_SLOPE))
 
 
-_GREY = np.arange(256, dtype=np.float32) / 255
+_GREY: Plane = np.arange(256, dtype=np.float32) / np.float32(255)
 _FY_OF_GREY: Plane = ((grey_to_lightness(torch.from_numpy(_GREY)) + 16) / 116).numpy()  # CIE's f(Y) for every grey code
 _Y_OF_GREY = _inverse_f(_FY_OF_GREY)
 

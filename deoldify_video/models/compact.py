@@ -140,8 +140,10 @@ class Compact(nn.Module):
     def fold_norms(self) -> Compact:
         """Fold every batch normalisation into the convolution before it: the same function, faster. For inference only."""
         for module in self.modules():
-            if isinstance(module, ConvNorm) and isinstance(module[1], nn.BatchNorm2d):
-                module[0], module[1] = fuse_conv_bn_eval(module[0].eval(), module[1].eval()), nn.Identity()
+            if isinstance(module, ConvNorm):
+                conv, norm = module[0], module[1]
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[0], module[1] = fuse_conv_bn_eval(conv.eval(), norm.eval()), nn.Identity()
         return self
 
     def to_ab(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
