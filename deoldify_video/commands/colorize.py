@@ -195,11 +195,13 @@ def _make_colorizer(options: FilmOptions, jobs: list[tuple[Path, Path]]) -> Any:
 def _colorize_one(
     source: Path, target: Path, options: FilmOptions, colorizer: Any, on_progress: OnProgress, should_stop: Any
 ) -> Report:
-    from deoldify_video.jobs.film import colorize_film
-    from deoldify_video.jobs.photo import colorize_photo
     from deoldify_video.media.probe import probe
 
-    if probe(source).kind == "photo":
+    kind = probe(source).kind  # before torch is imported, so that a wrong input is known at once
+    from deoldify_video.jobs.film import colorize_film
+    from deoldify_video.jobs.photo import colorize_photo
+
+    if kind == "photo":
         return colorize_photo(source, target, options, colorizer=colorizer)
     return colorize_film(source, target, options, colorizer=colorizer, on_progress=on_progress, should_stop=should_stop)
 
