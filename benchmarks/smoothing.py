@@ -21,23 +21,35 @@ import av
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from deoldify_video.color.paint import Painter
 from deoldify_video.color.yuv import SampleRange
 from deoldify_video.evaluation.film import read_pictures
 from deoldify_video.evaluation.metrics import psnr_db
-from deoldify_video.evaluation.temporal import RGB8, Motion, Score, TemporalMeter, mean, motion_between
+from deoldify_video.evaluation.temporal import RGB8, Motion, Score, TemporalMeter, mean, motion_between, warp_error
 from deoldify_video.media.decode import FilmReader
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.probe import MATRIX_NAMES, probe
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import ColorOptions, DecodeOptions
 from deoldify_video.temporal.flow import make_flow
+from deoldify_video.temporal.shots import ShotDetector
 from deoldify_video.temporal.smooth import DEFAULT_LOOKAHEAD, DEFAULT_SMOOTHING, Smoother
 
 NOISE_AB = 6.0
 NOISE_GRID = (7, 4)  # blots across and down the picture
-MIN_SIDE_PX = 2
+PIECE_FRAMES = 12
+CUT_ROUNDS = 4  # times through all clips, for every kind of film
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`score` and `psnr_db` of the painted picture, and the ab warp error before painting, of the float ab at render size."""
+
+    score: Score
+    psnr_db: float
+    raw_warp_ab: float
 
 
 @dataclass
@@ -48,9 +60,9 @@ class Clip:
     frames: list[FilmFrame]
     truth: list[RGB8]
     motions: list[Motion | None]
+    small_motions: list[Motion | None]
     painter: Painter
     matrix: int
-    size: tuple[int, int]
 
     def painted(self, frame: FilmFrame) -> RGB8:
         """The frame as a viewer gets it."""
@@ -67,15 +79,15 @@ def load(path: Path, colorizer: Colorizer, render_factor: int) -> Clip:
     video = info.video
     size = colorizer.spec.render_size(*video.upright_size, render_factor)
     frames = list(colorizer.colorize(FilmReader(info, DecodeOptions(), size)))
-    light = [frame.luma for frame in frames]
     flow = make_flow("dis-fine")
-    motions = [None] + [motion_between(a, b, flow) for a, b in pairwise(light)]
+    motions = [None, *(motion_between(a.luma, b.luma, flow) for a, b in pairwise(frames))]
+    small_motions = [None, *(motion_between(a.grey, b.grey, flow) for a, b in pairwise(frames))]
     samples = SampleRange.of(8, full=False)
-    half = (video.width // MIN_SIDE_PX, video.height // MIN_SIDE_PX)
+    half = (video.width // 2, video.height // 2)
     painter = Painter(video.matrix, samples, samples, 8, half)
     matrix = next(number for number, name in MATRIX_NAMES.items() if name == video.matrix)
     truth = [picture.rgb for picture in read_pictures(path, (video.width, video.height))]
-    return Clip(path.stem, frames, truth, motions, painter, matrix, size)
+    return Clip(path.stem, frames, truth, motions, small_motions, painter, matrix)
 
 
 def with_noise(frames: list[FilmFrame]) -> list[FilmFrame]:
@@ -100,50 +112,102 @@ def smoothed(frames: list[FilmFrame], smoothing: float, lookahead: int) -> Itera
     yield from smoother.flush()
 
 
-def measure(clip: Clip, frames: list[FilmFrame]) -> tuple[Score, float]:
+def measure(clip: Clip, frames: list[FilmFrame]) -> Measured:
     """The measures of stillness, and the PSNR to the true colours."""
-    meter, psnr = TemporalMeter(), []
-    for frame, truth, motion in zip(frames, clip.truth, clip.motions, strict=True):
+    meter, psnr, raw = TemporalMeter(), [], []
+    before: NDArray[np.float32] | None = None
+    for frame, truth, motion, small_motion in zip(frames, clip.truth, clip.motions, clip.small_motions, strict=True):
         rgb = clip.painted(frame)
         meter.add(rgb, motion)
         psnr.append(psnr_db(rgb, truth))
+        assert frame.ab is not None
+        now = np.ascontiguousarray(frame.ab.transpose(1, 2, 0))  # (h, w, 2)
+        if before is not None and small_motion is not None:
+            raw.append(warp_error(before, now, small_motion))
+        before = now
     meter.end_shot()
-    return meter.film(), mean(psnr)
+    return Measured(meter.film(), mean(psnr), mean(raw))
 
 
-def grey_score(clip: Clip) -> Score:
-    """The measures of the grey film itself: what its own light contributes."""
-    neutral = []
-    for frame in clip.frames:
-        changed = copy.copy(frame)
-        changed.ab = np.zeros((2, *frame.grey.shape), np.float32)
-        neutral.append(changed)
-    return measure(clip, neutral)[0]
+def grey_film(clip: Clip) -> list[FilmFrame]:
+    """The frames without colours, to see what their light alone contributes."""
+    neutral = [copy.copy(frame) for frame in clip.frames]
+    for frame in neutral:
+        frame.ab = np.zeros((2, *frame.grey.shape), np.float32)
+    return neutral
 
 
-def row(label: str, score: Score, psnr: float, base: Score, base_psnr: float) -> str:
+def row(label: str, now: Measured, base: Measured) -> str:
     """A line of the table: the measures as shares of the unsmoothed ones."""
-    shares = [getattr(score, name) / getattr(base, name) for name in ("warp_ab", "warp_rgb", "cdc", "cf")]
-    return f"| {label} | " + " | ".join(f"{share:.3f}" for share in shares) + f" | {psnr - base_psnr:+.2f} |"
+    shares = [now.raw_warp_ab / base.raw_warp_ab]
+    shares += [getattr(now.score, name) / getattr(base.score, name) for name in ("warp_ab", "warp_rgb", "cdc", "cf")]
+    return f"| {label} | " + " | ".join(f"{share:.3f}" for share in shares) + f" | {now.psnr_db - base.psnr_db:+.2f} |"
+
+
+def values(label: str, measured: Measured) -> str:
+    """A line of the table: the measures themselves."""
+    score = measured.score
+    numbers = f"{measured.raw_warp_ab:.3f} | {score.warp_ab:.3f} | {score.warp_rgb:.6f} | {score.cdc:.5f} | {score.cf:.1f}"
+    return f"| {label} | {numbers} | {measured.psnr_db:.2f} |"
 
 
 def table(clips: list[Clip], settings: list[tuple[float, int]], *, noisy: bool) -> None:
     """Print one table: for every clip the measures without smoothing, and what each setting makes of them."""
     print("\n### " + ("with noise on the network's ab" if noisy else "the network's own ab") + "\n")
-    print("| clip | ab warp | RGB warp | CDC | CF | PSNR dB |\n|---|---|---|---|---|---|")
+    print("| clip | ab warp, float | ab warp, painted | RGB warp | CDC | CF | PSNR dB |\n|---|---|---|---|---|---|---|")
     for clip in clips:
         frames = with_noise(clip.frames) if noisy else clip.frames
-        base, base_psnr = measure(clip, frames)
-        grey = grey_score(clip)
-        values = f"{base.warp_ab:.3f} | {base.warp_rgb:.6f} | {base.cdc:.5f} | {base.cf:.1f} | {base_psnr:.2f}"
-        print(f"| **{clip.name}**, not smoothed | {values} |")
-        print(f"| its grey film | {grey.warp_ab:.3f} | {grey.warp_rgb:.6f} | {grey.cdc:.5f} | {grey.cf:.1f} | |")
+        base = measure(clip, frames)
+        print(values(f"**{clip.name}**, not smoothed", base))
+        print(values("its grey film", measure(clip, grey_film(clip))))
         for smoothing, lookahead in settings:
             began = time.process_time()
             answer = list(smoothed(frames, smoothing, lookahead))
             cost_ms = (time.process_time() - began) / len(frames) * 1000
             label = f"smoothing {smoothing}, lookahead {lookahead} ({cost_ms:.1f} ms a frame)"
-            print(row(label, *measure(clip, answer), base, base_psnr), flush=True)
+            print(row(label, measure(clip, answer), base), flush=True)
+
+
+def worse(grey: NDArray[np.uint8], film: str, number: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A frame as on a film with that fault."""
+    picture = grey.astype(np.float32)
+    if "lamp" in film:
+        picture *= rng.uniform(0.75, 1.25)
+    if "flash" in film and number % PIECE_FRAMES == PIECE_FRAMES // 2:
+        picture = picture * 2.2 + 90
+    if "grain" in film:
+        picture += rng.normal(0, 20, picture.shape)
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def found_cuts(greys: list[NDArray[np.uint8]]) -> set[int]:
+    """The indices of the frames that begin a shot, but the first."""
+    detector = ShotDetector()
+    frames = [FilmFrame(index=i, pts=i, luma=grey, grey=grey) for i, grey in enumerate(greys)]
+    decided = [done for frame in frames for done in detector.push(frame)] + detector.flush()
+    return {b.index for a, b in pairwise(decided) if a.shot != b.shot}
+
+
+def cut_table(clips: list[Clip]) -> None:
+    """Print how well cuts are found where pieces of the clips are joined, as they are and on worse film."""
+    rng = np.random.default_rng(0)
+    size = clips[0].frames[0].grey.shape[::-1]
+    print("\n### cuts\n\n| film | cuts | found | false | F1 |\n|---|---|---|---|---|")
+    for film in ("as it is", "lamp", "grain", "lamp and grain", "lamp, grain, and a flash in every shot"):
+        true = found = hits = 0
+        for _ in range(CUT_ROUNDS):
+            order = [clips[i] for _ in range(3) for i in rng.permutation(len(clips))]
+            order = [a for a, b in pairwise([*order, None]) if a is not b]  # the same clip twice in a row would be no cut
+            starts = [int(rng.integers(0, len(clip.frames) - PIECE_FRAMES)) for clip in order]
+            greys = [
+                cv2.resize(frame.grey, size)
+                for clip, start in zip(order, starts, strict=True)
+                for frame in clip.frames[start : start + PIECE_FRAMES]
+            ]
+            truth = {i * PIECE_FRAMES for i in range(1, len(order))}
+            answer = found_cuts([worse(grey, film, i, rng) for i, grey in enumerate(greys)])
+            true, found, hits = true + len(truth), found + len(answer), hits + len(truth & answer)
+        print(f"| {film} | {true} | {hits} | {found - hits} | {2 * hits / (true + found):.3f} |", flush=True)
 
 
 def main() -> None:
@@ -162,6 +226,7 @@ def main() -> None:
     clips = [load(path, colorizer, factor) for path in arguments.clips]
     for noisy in (False, True):
         table(clips, settings, noisy=noisy)
+    cut_table(clips)
 
 
 if __name__ == "__main__":
