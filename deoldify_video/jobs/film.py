@@ -23,7 +23,7 @@ from deoldify_video.media.disk import check_disk, need_bytes
 from deoldify_video.media.encode import PartWriter, PictureFormat, picture_format
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.mux import EncodedFilm, Span, write_film
-from deoldify_video.media.output import output_file
+from deoldify_video.media.output import output_errors, output_file
 from deoldify_video.media.streams import container_format
 from deoldify_video.media.verify import Verdict, verify_film
 from deoldify_video.models.colorizer import Colorizer
@@ -223,7 +223,7 @@ class _Job:
         if not journal.segments:
             return Begin(), Start()
         last, pts = journal.segments[-1], [stamp for segment in journal.segments for stamp in segment.pts]
-        track = _load_track(journal.track_path(len(journal.segments) - 1)) if last.in_mid_shot else None
+        track = _load_track(journal.track_path(len(journal.segments) - 1)) if last.track_digest else None
         start = Start(len(pts), len(journal.segments), last.shots - last.in_mid_shot, track)
         first = len(pts) - (WARM_UP_FRAMES if last.in_mid_shot else 0)
         # The stamp of the first frame that is missing is not known; the one before it is, and it is dropped later.
@@ -261,7 +261,7 @@ class _Job:
 
 
 def _save_track(path: Path, track: Track) -> None:
-    with path.open("wb") as file:
+    with output_errors(path), path.open("wb") as file:
         np.savez(file, shot=track.shot, grey=track.grey, moments=track.moments)
 
 

@@ -14,6 +14,7 @@ import os
 import shutil
 import zlib
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,11 +29,13 @@ class Segment:
     """A finished part.
 
     `pts` are the true stamps of its frames, `delay` how many frames its encoder held back; `shots` counts the shots of the film so
-    far, `in_mid_shot` says that the last of them goes on; `seekable`, that all stamps so far were the file's own.
+    far, `in_mid_shot` says that the last of them goes on; `seekable`, that all stamps so far were the file's own. `track_digest` is
+    the smoother's memory's, "" where there is none.
     """
 
     part: str
     digest: str
+    track_digest: str
     pts: list[int]
     delay: int
     last_duration: int
@@ -82,10 +85,12 @@ class Journal:
 
     def add(self, number: int, **known: Any) -> None:
         """Enter a finished part; on return it is on the disk."""
-        path = self.part_path(number)
+        path, track = self.part_path(number), self.track_path(number)
         with output_errors(path):
             _sync(path)
-            segment = Segment(part=path.name, digest=_digest(path), **known)
+            if track.is_file():
+                _sync(track)
+            segment = Segment(part=path.name, digest=_digest(path), track_digest=_digest(track), **known)
             with self.path.open("ab") as file:
                 file.write(_line(asdict(segment)))
                 file.flush()
@@ -109,19 +114,21 @@ class Journal:
         for entry in entries:
             with contextlib.suppress(TypeError):
                 segment = Segment(**entry)
-                path = self.folder / segment.part
-                if path == self.part_path(len(whole)) and path.is_file() and _digest(path) == segment.digest:
+                path, track = self.part_path(len(whole)), self.track_path(len(whole))
+                as_entered = segment.digest == _digest(path) != "" and segment.track_digest == _digest(track)
+                if segment.part == path.name and as_entered and _is_sound(segment):
                     whole.append(segment)
                     continue
             break
         return whole
 
     def _rewrite(self, fingerprint: dict[str, Any]) -> None:
-        keep = {segment.part for segment in self.segments}
+        keep = {self.path, self.folder / "lock"}
+        for number in range(len(self.segments)):
+            keep |= {self.part_path(number), self.track_path(number)}
         with output_errors(self.path):
-            for stray in [*self.folder.glob("part-*"), *self.folder.glob(".*.part*")]:
-                if stray.name not in keep:
-                    stray.unlink()
+            for stray in set(self.folder.iterdir()) - keep:
+                stray.unlink()
             temporary = self.path.with_suffix(".new")
             lines = [fingerprint, *(asdict(segment) for segment in self.segments)]
             temporary.write_bytes(b"".join(map(_line, lines)))
@@ -140,8 +147,10 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     entries: list[dict[str, Any]] = []
-    for line in path.read_bytes().splitlines(keepends=True):
-        checksum, _, text = line.rstrip(b"\n").partition(b" ")
+    with path.open("rb") as file:
+        lines = file.readlines()
+    for line in lines:
+        checksum, _, text = line[:-1].partition(b" ")
         if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
             break
         entries.append(json.loads(text))
@@ -155,7 +164,16 @@ def _compare(old: dict[str, Any], new: dict[str, Any]) -> None:
         raise UsageError(f"an unfinished run was made otherwise: {names}; repeat its settings, or begin anew with --restart.")
 
 
+def _is_sound(segment: Segment) -> bool:
+    """Whether an entry makes sense: it has frames, and their stamps rise."""
+    pts = segment.pts
+    return bool(pts) and all(isinstance(stamp, int) for stamp in pts) and all(a < b for a, b in pairwise(pts))
+
+
 def _digest(path: Path) -> str:
+    """A hash of a file, "" where there is none."""
+    if not path.is_file():
+        return ""
     digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
         while chunk := file.read(_HASH_CHUNK_BYTES):
