@@ -1,0 +1,145 @@
+"""The colorizer: batches, memory that runs out, precision, style."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import deoldify_video.models.colorizer as colorizer_module
+from deoldify_video.color.style import STYLES
+from deoldify_video.errors import DependencyError, DeviceMemoryError
+from deoldify_video.media.frame import FilmFrame
+from deoldify_video.models.colorizer import CPU_BATCH, Colorizer, choose_device, choose_precision, is_out_of_memory
+from deoldify_video.options import ColorOptions
+
+OUT_OF_MEMORY = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("can't allocate memory"),
+)
+
+
+def pictures(count, size=(32, 64)):
+    return np.random.default_rng(0).integers(0, 256, (count, *size), np.uint8)
+
+
+def frames(count, segment_length=1000):
+    return [
+        FilmFrame(i, i, np.zeros((2, 2), np.uint8), grey, segment=i // segment_length) for i, grey in enumerate(pictures(count))
+    ]
+
+
+class SmallMemory:
+    """Wraps a network's forward pass: more than `room` pictures at once do not fit."""
+
+    def __init__(self, colorizer, room, error):
+        self.forward, self.room, self.error, self.failures = colorizer.network.forward, room, error, 0
+        colorizer.network.forward = self
+
+    def __call__(self, x):
+        if len(x) > self.room:
+            self.failures += 1
+            raise self.error
+        return self.forward(x)
+
+
+def test_colours_are_float32_lab_at_the_pictures_size(stub_colorizer):
+    ab = stub_colorizer.ab(pictures(3))
+    assert ab.shape == (3, 2, 32, 64)
+    assert ab.dtype == np.float32
+    assert ab[:, 0, :, 0].max() < -20 < 20 < ab[:, 0, :, -1].min()
+
+
+def test_films_go_through_in_batches_that_end_with_their_segment(stub_colorizer):
+    out = list(stub_colorizer.colorize(frames(14, segment_length=6)))
+    assert [frame.index for frame in out] == list(range(14))
+    assert all(frame.ab.shape == (2, 32, 64) for frame in out)
+    assert stub_colorizer.network.batches == [4, 2, 4, 2, 2]
+    assert CPU_BATCH == 4
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["torch.OutOfMemoryError", "RuntimeError"])
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_when_memory_runs_out_the_batch_is_halved_and_no_frame_is_lost(stub_colorizer, error, room):
+    expected = stub_colorizer.ab(pictures(8))
+    stub_colorizer.batch_size = 8
+    stub_colorizer.network.batches.clear()
+    memory = SmallMemory(stub_colorizer, room, error)
+    np.testing.assert_array_equal(stub_colorizer.ab(pictures(8)), expected)
+    assert max(stub_colorizer.network.batches) <= room
+    assert sum(stub_colorizer.network.batches) == 8
+    failures = memory.failures
+    assert 1 <= failures <= 3
+    stub_colorizer.ab(pictures(8))
+    assert memory.failures == failures  # it remembers what fits
+
+
+def test_a_film_goes_on_with_smaller_batches(stub_colorizer):
+    SmallMemory(stub_colorizer, 1, OUT_OF_MEMORY[0])
+    out = list(stub_colorizer.colorize(frames(9)))
+    assert [frame.index for frame in out] == list(range(9))
+    assert all(frame.ab is not None for frame in out)
+
+
+def test_one_frame_that_does_not_fit_is_an_error_that_names_the_way_out(stub_colorizer):
+    SmallMemory(stub_colorizer, 0, OUT_OF_MEMORY[0])
+    with pytest.raises(DeviceMemoryError, match=r"64x32.*--render-factor"):
+        stub_colorizer.ab(pictures(3))
+    assert DeviceMemoryError.exit_code == 6
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(stub_colorizer):
+    SmallMemory(stub_colorizer, 0, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        stub_colorizer.ab(pictures(2))
+    assert not is_out_of_memory(RuntimeError("shapes"))
+
+
+def test_a_given_batch_size_is_used(stub_spec):
+    colorizer = Colorizer(ColorOptions(device="cpu", batch_size=3))
+    list(colorizer.colorize(frames(7)))
+    assert colorizer.network.batches == [3, 3, 1]
+
+
+def test_saturation_multiplies_the_colours(stub_spec):
+    plain, half = (Colorizer(ColorOptions(device="cpu", saturation=s)).ab(pictures(1)) for s in (1.0, 0.5))
+    np.testing.assert_allclose(half, plain / 2, atol=1e-5)
+
+
+def test_devices_and_precisions_are_chosen_by_what_is_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto").type == "cpu"
+    with pytest.raises(DependencyError, match="--device auto"):
+        choose_device("mps")
+    monkeypatch.setattr(colorizer_module, "_cpu_has_bf16", lambda: True)
+    assert choose_precision("auto", torch.device("cpu")) == "bf16"
+    assert choose_precision("auto", torch.device("cpu"), half_on_cpu=False) == "fp32"
+    assert choose_precision("auto", torch.device("cuda")) == "fp16"
+    assert choose_precision("fp32", torch.device("cuda")) == "fp32"
+    monkeypatch.setattr(colorizer_module, "_cpu_has_bf16", lambda: False)
+    assert choose_precision("auto", torch.device("cpu")) == "fp32"
+
+
+def test_the_shipped_network_gives_alike_colours_in_every_batch_and_precision(real_colorizer):
+    grey = np.stack([np.add.outer(np.arange(64), np.arange(96)) % 256, np.full((64, 96), 90)]).astype(np.uint8)
+    together = real_colorizer.ab(grey)
+    assert np.abs(together).mean() > 1
+    assert np.abs(together).max() < 128
+    alone = np.concatenate([real_colorizer.ab(grey[:1]), real_colorizer.ab(grey[1:])])
+    np.testing.assert_allclose(alone, together, atol=2)
+    exact = Colorizer(ColorOptions(device="cpu", precision="fp32")).ab(grey)
+    assert np.abs(exact - together).mean() < 1
+
+
+def test_styles_of_the_shipped_network_differ_in_boldness():
+    samples = Path(__file__).parents[2] / "samples"
+    photos = [cv2.imread(str(samples / name), cv2.IMREAD_GRAYSCALE) for name in ("astronaut.jpg", "chelsea.jpg", "coffee.png")]
+    grey = np.stack([cv2.resize(photo, (192, 192), interpolation=cv2.INTER_AREA) for photo in photos])
+    bold = {style: np.abs(Colorizer(ColorOptions(device="cpu", style=style)).ab(grey)).mean() for style in STYLES}
+    assert bold["muted"] < bold["natural"] < bold["vibrant"]
