@@ -80,7 +80,7 @@ def milliseconds(run: Callable[[], object], device: str, repeat: int) -> float:
 
 def gmac(name: str, grey_size: tuple[int, int]) -> float:
     """Multiply-accumulates of one frame, counted without computing anything."""
-    network = BUILDERS[name]().eval().to("meta")
+    network = BUILDERS[name]().eval().requires_grad_(False).to("meta")
     module = cast(ColorNetwork, network)
     width, height = grey_size
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
