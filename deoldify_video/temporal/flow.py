@@ -27,6 +27,8 @@ FlowFunction: TypeAlias = Callable[[Grey, Grey], Flow]
 
 _NO_SECOND_MAP: Any = None  # the stubs of `cv2.remap` do not know that it may be left out
 
+_SUM = np.ones((1, 2), np.float32)  # adds the two channels in `cv2.transform`
+
 FLOWS = ("dis", "dis-fine", "raft")
 
 _GAIN_LIMIT = 2.0  # lamp flicker stays well under one stop
@@ -140,10 +142,13 @@ def mismatch(flow: Flow, flow_back: Flow) -> Plane:
     `flow` F (h, w, 2) leads from here to there, `flow_back` B from there to here, B~ is B fetched along F.
     """
     back = warp(flow_back, flow)
-    fx, fy = cv2.split(flow)
-    bx, by = cv2.split(back)
-    miss = (fx + bx) ** 2 + (fy + by) ** 2
-    return miss / (0.01 * (fx * fx + fy * fy + bx * bx + by * by) + 0.5)
+    trip = flow + back
+    miss: Plane = cv2.transform(trip * trip, _SUM)
+    length: Plane = cv2.transform(flow * flow + back * back, _SUM)
+    length *= 0.01
+    length += 0.5
+    miss /= length
+    return miss
 
 
 def occlusion_mask(flow: Flow, flow_back: Flow) -> NDArray[np.bool_]:

@@ -36,12 +36,13 @@ _STRONGEST = 0.98  # memory of 50 frames; a longer one only follows the drift of
 _WORK_PIXELS = 192 * 192  # ab is soft: the smoother works on a picture of this size and costs the same at every render factor
 _LIGHT_TOLERANCE = 18.0  # grey levels: at this difference of light a pixel counts for exp(-1)
 _MISS_TOLERANCE = 1.0  # round trips of the flow, in units of Sundaram's occlusion threshold
+_LEAST_TRUST = -20.0  # exponent; numbers so small that processors slow down are never made
 _HARMLESS = 6.0  # ab: colours this close may be averaged, at exp(-1), wherever they come from; no ghost is seen of them
 _JITTER = 2.0  # ab: differences of this size between past and future are never a real change
 _SURENESS = 4.0  # past and future differ when their squared distance is this many times the track's variance
 _DOUBT = 0.5  # frames of the past against which the future's flicker counts
 _FULLEST = 1.06  # averaging washes out; so much of the lost chroma is given back at most
-_NEIGHBOURHOOD = (7, 7)  # work pixels over which that decision is pooled
+_NEIGHBOURHOOD = (3, 3)  # pixels of half the work size over which that decision is pooled
 
 Moments: TypeAlias = NDArray[Any]  # float32 (h, w, 4): sums of a, b, a^2 + b^2 and 1
 
@@ -65,6 +66,8 @@ class _Waiting:
     frame: FilmFrame
     grey: Grey
     own: Moments
+    a: Plane
+    b: Plane
     to_past: Flow | None = None  # flow from this frame to the one before
     past_trust: Plane | None = None  # 0..1, how far what is found there belongs here
     to_future: Flow | None = None
@@ -105,7 +108,8 @@ class Smoother:
             self.track = None
         waiting = self._prepare(frame)
         if self._window:
-            self._connect(self._window[-1], waiting)
+            last = self._window[-1]
+            last.to_future, last.future_trust = self._connect(last.grey, waiting)
         self._window.append(waiting)
         if len(self._window) > self._lookahead:
             finished.append(self._finish())
@@ -123,19 +127,22 @@ class Smoother:
         height, width = frame.grey.shape
         scale = min(1.0, (_WORK_PIXELS / (height * width)) ** 0.5)
         size = (max(16, round(width * scale)), max(16, round(height * scale)))
-        a, b = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in frame.ab.astype(np.float32, copy=False))
+        # ab is soft: where little is left out, linear interpolation does, at a sixth of the time.
+        interpolation = cv2.INTER_LINEAR if scale > 0.5 else cv2.INTER_AREA
+        a, b = (cv2.resize(plane, size, interpolation=interpolation) for plane in frame.ab.astype(np.float32, copy=False))
         own = cv2.merge([a, b, a * a + b * b, np.ones_like(a)])  # (h', w', 4)
-        waiting = _Waiting(frame, cv2.resize(frame.grey, size, interpolation=cv2.INTER_AREA), own)
+        waiting = _Waiting(frame, cv2.resize(frame.grey, size, interpolation=cv2.INTER_AREA), own, a, b)
         if not self._window and self.track is not None and self.track.grey.shape == waiting.grey.shape:
-            self._connect(_Waiting(frame, self.track.grey, self.track.moments), waiting)
+            self._connect(self.track.grey, waiting)  # a run that goes on in mid-shot, or no look-ahead
         return waiting
 
-    def _connect(self, before: _Waiting, after: _Waiting) -> None:
-        before_grey = match_light(before.grey, after.grey)
-        flow_fw = self._flow(before_grey, after.grey)
-        flow_bw = self._flow(after.grey, before_grey)
-        before.to_future, before.future_trust = flow_fw, _trust(flow_fw, flow_bw, before_grey, after.grey)
-        after.to_past, after.past_trust = flow_bw, _trust(flow_bw, flow_fw, after.grey, before_grey)
+    def _connect(self, before: Grey, after: _Waiting) -> tuple[Flow, Plane]:
+        """Set the way from `after` to the frame before it, whose light is given; returns the way back."""
+        before = match_light(before, after.grey)
+        flow_fw = self._flow(before, after.grey)
+        flow_bw = self._flow(after.grey, before)
+        after.to_past, after.past_trust = flow_bw, _trust(flow_bw, flow_fw, after.grey, before)
+        return flow_fw, _trust(flow_fw, flow_bw, before, after.grey)
 
     def _finish(self) -> FilmFrame:
         now = self._window.popleft()
@@ -155,7 +162,7 @@ class Smoother:
     def _past(self, now: _Waiting) -> Moments | None:
         if self.track is None or now.to_past is None or now.past_trust is None:
             return None
-        return _fetch(self.track.moments, now.to_past, now.past_trust, now.own, self._keep)
+        return _fetch(self.track.moments, now.to_past, now.past_trust, now, self._keep)
 
     def _future(self, now: _Waiting) -> Moments | None:
         chain = [now, *self._window]
@@ -164,18 +171,17 @@ class Smoother:
             assert here.to_future is not None
             assert here.future_trust is not None
             seen = there.own if moments is None else there.own + moments
-            moments = _fetch(seen, here.to_future, here.future_trust, here.own, self._keep)
+            moments = _fetch(seen, here.to_future, here.future_trust, here, self._keep)
         return moments
 
 
-def _fetch(moments: Moments, flow: Flow, trust: Plane, own: Moments, keep: float) -> Moments:
-    """`moments` along `flow`, their weight scaled by `keep` and by how far they can be trusted here, where `own` is seen."""
+def _fetch(moments: Moments, flow: Flow, trust: Plane, own: _Waiting, keep: float) -> Moments:
+    """`moments` along `flow`, their weight scaled by `keep` and by how far they can be trusted in the frame `own`."""
     fetched = warp(moments, flow)
     a, b, _, weight = cv2.split(fetched)
-    own_a, own_b = cv2.extractChannel(own, 0), cv2.extractChannel(own, 1)
-    apart = (cv2.divide(a, weight) - own_a) ** 2 + (cv2.divide(b, weight) - own_b) ** 2
+    apart = (cv2.divide(a, weight) - own.a) ** 2 + (cv2.divide(b, weight) - own.b) ** 2
     harmless = cv2.exp(apart * (-1.0 / _HARMLESS**2))
-    return cv2.multiply(fetched, cv2.merge([cv2.max(trust, harmless) * keep] * 4))
+    return _scaled(fetched, cv2.max(trust, harmless) * keep)
 
 
 def _trust(
@@ -183,8 +189,8 @@ def _trust(
 ) -> Plane:
     """How far the pixel of `there` at the end of `flow` is the one of `here`: 0..1, float32 (h, w)."""
     residual = cv2.blur(cv2.absdiff(warp(there, flow), here), (3, 3)).astype(np.float32)
-    doubt = mismatch(flow, flow_back) * (1.0 / _MISS_TOLERANCE) + residual * residual * (1.0 / _LIGHT_TOLERANCE**2)
-    trust = cv2.exp(-doubt)
+    doubt = mismatch(flow, flow_back) * (-1.0 / _MISS_TOLERANCE) - residual * residual * (1.0 / _LIGHT_TOLERANCE**2)
+    trust = cv2.exp(np.maximum(doubt, _LEAST_TRUST))
     trust[~inside(flow)] = 0.0
     return trust
 
@@ -211,10 +217,15 @@ def _colours(moments: Moments) -> list[Plane]:
 
 
 def _take_side(past: Moments, own: Moments, future: Moments) -> tuple[Moments, Moments]:
-    """Where past and future disagree by more than they flicker, scale down the one that the frame itself contradicts."""
-    past_a, past_b, past_variance, past_weight = _mean(past)
-    future_a, future_b, future_variance, future_weight = _mean(future)
-    own_a, own_b = cv2.extractChannel(own, 0), cv2.extractChannel(own, 1)
+    """Where past and future disagree by more than they flicker, scale down the one that the frame itself contradicts.
+
+    The decision is pooled over a neighbourhood, so it is made on pictures of half the size.
+    """
+    height, width = own.shape[:2]
+    half = (width + 1) // 2, (height + 1) // 2
+    past_a, past_b, past_variance, past_weight = _mean(cv2.resize(past, half))
+    future_a, future_b, future_variance, future_weight = _mean(cv2.resize(future, half))
+    own_a, own_b, _, _ = cv2.split(cv2.resize(own, half))
     # The past tells how much the track flickers; the future only where there is little past, as a change in it would look the same.
     noise: Plane = _JITTER**2 + (past_variance * past_weight + future_variance * _DOUBT) / (past_weight + _DOUBT)
     apart: Plane = (past_a - future_a) ** 2 + (past_b - future_b) ** 2
@@ -225,5 +236,10 @@ def _take_side(past: Moments, own: Moments, future: Moments) -> tuple[Moments, M
     change = np.clip(apart * known / (_SURENESS * noise) - 1.0, 0.0, 1.0)
     # 1 where the frame is of the future's colour, 0 where of the past's; apart is the largest that |nearer| can be on average
     side = np.clip(nearer / (apart + 1e-6) + 0.5, 0.0, 1.0)
-    keep_past, keep_future = 1.0 - change * side, 1.0 - change * (1.0 - side)
-    return cv2.multiply(past, cv2.merge([keep_past] * 4)), cv2.multiply(future, cv2.merge([keep_future] * 4))
+    return _scaled(past, 1.0 - change * side), _scaled(future, 1.0 - change * (1.0 - side))
+
+
+def _scaled(moments: Moments, weight: Plane) -> Moments:
+    """`moments` times `weight`, which may be of another size."""
+    full = cv2.resize(weight, moments.shape[1::-1]) if weight.shape != moments.shape[:2] else weight
+    return cv2.multiply(moments, cv2.merge([full] * 4))
