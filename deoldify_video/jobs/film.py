@@ -257,7 +257,15 @@ class _Job:
         )
 
     def _writer(self, path: Path, reader: FilmReader) -> PartWriter:
-        return PartWriter(path, self.info, self.options.encode, depth=reader.depth, full_range=reader.full_range)
+        return PartWriter(
+            path,
+            self.info,
+            self.options.encode,
+            depth=reader.depth,
+            full_range=reader.full_range,
+            reorder=container_format(self.output) != "avi",
+            field_order=0 if self.options.decode.deinterlace else self.info.video.field_order,
+        )
 
 
 def _save_track(path: Path, track: Track) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import av
 import av.error
 import numpy as np
+from av.codec.context import Flags
 from numpy.typing import NDArray
 
 from deoldify_video.errors import DependencyError, UsageError
@@ -22,6 +23,7 @@ from deoldify_video.media.output import output_errors
 from deoldify_video.media.probe import MATRIX_NAMES, RANGE_FULL, RANGE_LIMITED, MediaInfo
 from deoldify_video.options import EncodeOptions
 
+BOTTOM_FIRST = (3, 4)  # FFmpeg's numbers (libavcodec/defs.h) of field orders that show the bottom field first
 PART_TIME_BASE = Fraction(1, 1000)  # Matroska's; one tick is one frame here
 
 
@@ -90,10 +92,22 @@ def picture_format(options: EncodeOptions, width: int, height: int, depth: int) 
 class PartWriter:
     """Encodes frames into one part; `close` finishes it, `abandon` removes it.
 
-    `full_range` and `depth` describe the luma planes that are written; `info` gives size, matrix and tags.
+    `full_range` and `depth` describe the luma planes that are written; `info` gives size, matrix and tags. `reorder` lets the
+    encoder code frames out of their order (B-frames), which AVI cannot note down. `field_order` is FFmpeg's number for
+    pictures that are kept as two fields; 0 are whole pictures.
     """
 
-    def __init__(self, path: Path, info: MediaInfo, options: EncodeOptions, *, depth: int, full_range: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        info: MediaInfo,
+        options: EncodeOptions,
+        *,
+        depth: int,
+        full_range: bool,
+        reorder: bool = True,
+        field_order: int = 0,
+    ) -> None:
         video, codec = info.video, CODECS[options.codec]
         self.format = picture_format(options, video.width, video.height, depth)
         self.frames = 0
@@ -103,6 +117,10 @@ class PartWriter:
             self._container = av.open(str(path), "w", format="matroska")
         try:
             self._stream = self._add_stream(info, codec, options, full_range)
+            if not reorder and options.codec in ("h264", "hevc"):
+                self._stream.codec_context.max_b_frames = 0
+            if field_order:
+                self._keep_fields(options, field_order)
         except BaseException:
             self._container.close()
             raise
@@ -133,6 +151,14 @@ class PartWriter:
         if options.codec == "prores":
             context.options = {"profile": "3", "vendor": "apl0"}
         return stream
+
+    def _keep_fields(self, options: EncodeOptions, field_order: int) -> None:
+        """Code the two fields of a picture apart, where the codec can, so that they never blend, and note down their order."""
+        context = self._stream.codec_context
+        context.flags |= Flags.interlaced_dct
+        context.field_order = field_order
+        if options.codec == "h264":
+            context.options = {**context.options, "x264-params": "bff=1" if field_order in BOTTOM_FIRST else "tff=1"}
 
     def write(self, luma: NDArray[Any], chroma: NDArray[Any]) -> None:
         """Encode one frame: `luma` (H, W) as decoded, `chroma` (2, h, w) code values of `format` in the encoder's chroma size."""

@@ -10,10 +10,11 @@ from typing import Any
 
 import av
 import av.error
+from av.bitstream import BitStreamFilterContext, bitstream_filters_available
 
 from deoldify_video.errors import InputError
 from deoldify_video.media.output import output_errors
-from deoldify_video.media.probe import MediaInfo, film_stream
+from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art
 from deoldify_video.media.streams import add_copy, can_hold, kept_tags
 from deoldify_video.media.timing import decode_stamps
 from deoldify_video.options import DecodeOptions
@@ -90,6 +91,8 @@ def write_film(info: MediaInfo, film: EncodedFilm, output: Path, format_name: st
             for stream in source.streams:
                 if stream.index == picture.index:
                     streams[stream.index] = _add_picture(target, first, info, stream)
+                    if format_name == "avi":  # which counts frames instead of keeping stamps
+                        streams[stream.index].time_base = 1 / info.video.frame_rate
                 elif not _is_carried_otherwise(stream, source):
                     if can_hold(format_name, stream):
                         streams[stream.index] = add_copy(target, stream)
@@ -98,8 +101,10 @@ def write_film(info: MediaInfo, film: EncodedFilm, output: Path, format_name: st
         _describe(target, source, span, film.remark)
         strict = format_name not in WITHOUT_DECODE_STAMPS
         pictures = _picture_packets(film, info.video.time_base, span.start, strict=strict)
+        if format_name == "avi":
+            pictures = _annex_b(pictures, film.parts[0], streams[picture.index])
         pending = next(pictures, None)
-        others = [s for s in source.streams if s.index in streams and s.index != picture.index]
+        others = [s for s in source.streams if streams.get(s.index) is not None and s.index != picture.index]
         for packet in copied_packets(source, others, span, stats):
             while pending is not None and _seconds(pending) <= _seconds(packet):
                 pending.stream = streams[picture.index]
@@ -177,6 +182,19 @@ def _picture_packets(film: EncodedFilm, time_base: Fraction, offset: Fraction, *
         first_frame += frames
 
 
+def _annex_b(packets: Iterator[av.Packet], part: Path, stream: Any) -> Iterator[av.Packet]:
+    """AVI holds H.264 and HEVC with start codes in the stream, Matroska's parts have lengths instead."""
+    with av.open(str(part)) as container:
+        source = container.streams.video[0]
+        name = f"{source.codec_context.codec.canonical_name}_mp4toannexb"
+        if name not in bitstream_filters_available:
+            yield from packets
+            return
+        convert = BitStreamFilterContext(name, source, stream)
+        for packet in packets:
+            yield from convert.filter(packet)
+
+
 def copied_packets(source: Any, streams: list[Any], span: Span, stats: MuxStats) -> Iterator[av.Packet]:
     """Packets of the streams that are copied, those of the wanted span, moved to its beginning, decoding stamps rising.
 
@@ -198,7 +216,12 @@ def copied_packets(source: Any, streams: list[Any], span: Span, stats: MuxStats)
             continue
         base = Fraction(packet.time_base)
         seconds = None if packet.pts is None else packet.pts * base
-        if seconds is not None and ((span.start and seconds < span.start) or (span.end is not None and seconds >= span.end)):
+        outside = seconds is not None and (
+            (span.start and seconds < span.start) or (span.end is not None and seconds >= span.end)
+        )
+        if is_cover_art(packet.stream):
+            packet.pts = packet.dts = round(span.start / base)  # it belongs to every part of the film
+        elif outside:
             continue
         shift = round(span.start / base)
         given = packet.pts if packet.dts is None else packet.dts

@@ -21,6 +21,7 @@ FULL_RANGE_CODECS = ("mjpeg", "png", "ffv1", "rawvideo", "gif", "jpeg2000", "tif
 # FFmpeg's numbers (libavutil/pixfmt.h) of the colour matrices that we write, by our name.
 MATRIX_NAMES = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+TOP_FIELD_FIRST = 2  # assumed of interlaced film that does not say: all but DV
 FIELD_ORDERS = (2, 3, 4, 5)  # FFmpeg's numbers (libavcodec/defs.h) of interlaced film: which field is coded and shown first
 INTERLACED = "the film is interlaced and is kept so; --deinterlace makes whole pictures of its fields."
 RANGE_FULL, RANGE_LIMITED = 2, 1
@@ -39,7 +40,9 @@ class StreamInfo:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """The film's picture stream. `rotation_deg` is what a player turns the picture by, counter-clockwise, 0..270."""
+    """The film's picture stream. `rotation_deg` is what a player turns the picture by, counter-clockwise, 0..270;
+    `field_order` is FFmpeg's number (libavcodec/defs.h) for interlaced film, 0 for whole pictures.
+    """
 
     index: int
     codec: str
@@ -58,6 +61,7 @@ class VideoInfo:
     start_pts: int
     frames: int
     interlaced: bool
+    field_order: int = 0
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -183,6 +187,7 @@ def _video_info(path: Path, container: av.container.InputContainer, stream: Vide
         start_pts=stream.start_time or 0,
         frames=stream.frames,
         interlaced=interlaced,
+        field_order=0 if not interlaced else context.field_order if context.field_order in FIELD_ORDERS else TOP_FIELD_FIRST,
         warnings=(INTERLACED,) if interlaced else (),
     )
 

@@ -10,7 +10,7 @@ import av
 import av.error
 
 from deoldify_video.errors import UsageError
-from deoldify_video.media.probe import MediaInfo, film_stream
+from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art
 
 CONTAINERS = {
     ".mp4": "mp4",
@@ -38,6 +38,13 @@ TRANSPORT_CODECS = (
 )
 # Written anew by whoever writes the file.
 OUTDATED_TAGS = ("DURATION", "ENCODER", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS", "VENDOR_ID")
+# Cover art as a file, by codec: the ending of its name, its kind.
+PICTURE_FILES = {
+    "png": ("png", "image/png"),
+    "mjpeg": ("jpg", "image/jpeg"),
+    "bmp": ("bmp", "image/bmp"),
+    "gif": ("gif", "image/gif"),
+}
 WITH_CHAPTERS = ("mp4", "mov", "matroska", "webm")
 WITH_VARIABLE_RATE = ("mp4", "mov", "matroska", "webm", "mpegts")
 
@@ -80,6 +87,8 @@ def can_hold(format_name: str, stream: Any) -> bool:
     """Whether a container of this format takes a copy of `stream`: tried, with a header in memory."""
     if stream.type == "attachment":
         return format_name == "matroska"
+    if is_cover_art(stream) and format_name in ("matroska", "webm", "avi", "mpegts"):
+        return format_name == "matroska" and _codec(stream) in PICTURE_FILES
     if format_name == "mpegts" and (stream.codec_context is None or _codec(stream) not in TRANSPORT_CODECS):
         return False
     try:
@@ -92,7 +101,17 @@ def can_hold(format_name: str, stream: Any) -> bool:
 
 
 def add_copy(target: Any, stream: Any) -> Any:
-    """Add a stream to `target` that takes the packets of `stream` as they are, with its language, title and disposition."""
+    """Add a stream to `target` that takes the packets of `stream` as they are, with its language, title and disposition.
+
+    None where the data is in the header and no packets are to follow: Matroska's cover art is an attached file.
+    """
+    if is_cover_art(stream) and target.format.name == "matroska":
+        ending, kind = PICTURE_FILES[_codec(stream)]
+        with av.open(stream.container.name, metadata_errors="replace") as source:
+            picture = next(packet for packet in source.demux(source.streams[stream.index]) if packet.size)
+            tags = stream.metadata
+            target.add_attachment(tags.get("filename", f"cover.{ending}"), tags.get("mimetype", kind), bytes(picture))
+        return None
     copy = target.add_stream_from_template(stream, opaque=True)
     if stream.time_base:
         copy.time_base = stream.time_base
