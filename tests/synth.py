@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,13 @@ def make_film(
     rotation: int = 0,
     options: dict[str, str] | None = None,
     chroma: int | None = None,
+    repeat: int | None = None,
 ) -> Path:
     """Write a grey film; returns `path`.
 
     `pts` are the stamps of the frames in `time_base` (default: one frame each), `shots` divides the film evenly, `chroma` is a
-    code value for Cb and Cr other than neutral; `matrix`, `primaries` and `transfer` are FFmpeg's numbers (2: unspecified).
+    code value for Cb and Cr other than neutral, `repeat` shows the same pictures again after so many frames (which is faster);
+    `matrix`, `primaries` and `transfer` are FFmpeg's numbers (2: unspecified).
     """
     tick = time_base or 1 / rate
     with av.open(str(path), "w", format=container) as target:
@@ -75,10 +78,10 @@ def make_film(
         for number in range(audio_streams if audio else 0):
             sounds.append(target.add_stream(audio, rate=AUDIO_RATE, layout="mono"))
             sounds[-1].metadata["language"] = ("eng", "fra", "deu")[number]
+        picture = lru_cache(maxsize=repeat or 0)(partial(light, size=size, depth=depth_of(pix_fmt), full=full))
         for number in range(frames):
-            shot = number * shots // frames
             frame = blank_frame(size, pix_fmt, chroma)
-            write_plane(frame, 0, light(number, size, shot=shot, depth=depth_of(pix_fmt), full=full))
+            write_plane(frame, 0, picture(number % repeat if repeat else number, shot=number * shots // frames))
             frame.pts, frame.time_base = pts[number] if pts else number, tick
             target.mux(video.encode(frame))
         target.mux(video.encode(None))
