@@ -52,6 +52,7 @@ CONFIGS = {
     "wide": GeneratorConfig(True, (3, 4, 23, 3), (512, 512, 512, 256), (512, 512, 512, 256), double=False),
     "deep": GeneratorConfig(False, (3, 4, 6, 3), (256, 384, 384, 336), (768, 768, 672, 300), double=True),
 }
+_ALIGNMENT = 8  # channels: tensor cores and vector units want multiples of it, and the last layers have 259 or 303
 _SELF_ATTENTION_BLOCK = 1  # counted from the deepest
 
 
@@ -187,8 +188,21 @@ class MergedResidual(nn.Module):
         self.layers = nn.ModuleList(convs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features (B, C, h, w) -> the same shape."""
-        return F.relu_(self.layers[1](F.relu_(self.layers[0](x)))).add_(x)
+        """Aligned features (B, C', h, w), zero from C on -> the same."""
+        first, second = (cast(FoldedConv, layer.get_submodule("0")) for layer in self.layers)
+        return F.relu_(aligned_conv(second, F.relu_(aligned_conv(first, x, x.shape[1])), x.shape[1])).add_(x)
+
+
+def aligned_conv(conv: FoldedConv, x: Tensor, outputs: int) -> Tensor:
+    """`conv` on features (B, C', h, w) that are filled up with zero channels -> (B, `outputs`, h, w), filled up as well.
+
+    Filling the weights up costs a copy of them; it is won back many times, because the convolutions at full size are most of the
+    network's work.
+    """
+    missing_in, missing_out = x.shape[1] - conv.in_channels, outputs - conv.out_channels
+    weight = F.pad(conv.weight, (0, 0, 0, 0, 0, missing_in, 0, missing_out))
+    bias = None if conv.bias is None else F.pad(conv.bias, (0, missing_out))
+    return F.conv2d(x, weight, bias, padding=conv.padding)
 
 
 class Generator(nn.Module):
@@ -234,8 +248,11 @@ class Generator(nn.Module):
         x = middle(F.relu_(norm(stages[3])))
         for up, skip in zip((up1, up2, up3, up4), (stages[2], stages[1], stages[0], stem), strict=True):
             x = up(x, skip)
-        x = torch.cat([last(x), picture], dim=1)  # (B, C + 3, S, S)
-        return torch.sigmoid(head(residual(x))) * (2 * OUTPUT_RANGE) - OUTPUT_RANGE
+        x = last(x)
+        filling = picture.new_zeros(len(x), -(x.shape[1] + 3) % _ALIGNMENT, *x.shape[2:])
+        x = residual(torch.cat([x, picture, filling], dim=1))  # (B, C + 3 and filling, S, S)
+        x = aligned_conv(cast(FoldedConv, head.get_submodule("0")), x, 3)
+        return torch.sigmoid(x) * (2 * OUTPUT_RANGE) - OUTPUT_RANGE
 
     def to_rgb(self, raw: Tensor) -> Tensor:
         """The raw answer (B, 3, S, S) -> its picture, (B, 3, S, S) float32 in [0, 1]."""
