@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 from synth import colourfulness, light, make_film, planes, stamps
 
+import deoldify_video.commands.colorize as colorize_module
 from deoldify_video import __version__
 
 
 @pytest.fixture
 def film(tmp_path):
-    return make_film(tmp_path / "old.mkv", frames=6)
+    return make_film(tmp_path / "old.mkv", frames=6, audio=None)
 
 
 @pytest.fixture
@@ -152,6 +154,26 @@ def test_names_with_brackets_and_spaces_are_printed_as_they_are(cli, film, tmp_p
     missing = tmp_path / "lost [bold].mp4"
     outcome = cli("colorize", missing, film, "-o", tmp_path / "out")
     assert str(missing) in outcome.err
+
+
+def test_without_a_terminal_there_are_log_lines_and_no_bar(cli, film, tmp_path, monkeypatch):
+    monkeypatch.setattr(colorize_module, "LOG_EVERY_FRAMES", 2)
+    outcome = cli("colorize", film, "-o", tmp_path / "new.mkv")
+    for line in ("old.mkv: 2/6 frames, shot 1", "old.mkv: 4/6 frames, shot 1", "old.mkv: 6/6 frames, shot 1"):
+        assert line in outcome.err.splitlines()
+    assert "\x1b" not in outcome.err
+
+
+def test_on_a_terminal_there_is_a_bar(cli, tmp_path, monkeypatch):
+    film = make_film(tmp_path / "old [red].mkv", frames=6, audio=None)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes stderr for a terminal then
+    monkeypatch.setenv("COLUMNS", "120")
+    outcome = cli("colorize", film, "-o", tmp_path / "new.mkv")
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", outcome.err)
+    assert outcome.code == 0
+    assert "old [red].mkv" in plain
+    assert "6/6 frames" in plain
+    assert re.search(r"fps +shot 1", plain)
 
 
 def test_a_warning_of_the_source_is_printed(cli, tmp_path):
