@@ -7,12 +7,14 @@ from fractions import Fraction
 from itertools import accumulate, cycle, islice
 
 import av
+import cv2
 import numpy as np
 import pytest
 from synth import colourfulness, make_film, planes, sound_packets, stamps
 
+from deoldify_video.errors import InputError
 from deoldify_video.jobs.film import colorize_film
-from deoldify_video.options import CODECS, DecodeOptions, EncodeOptions, FilmOptions
+from deoldify_video.options import CODECS, ColorOptions, DecodeOptions, EncodeOptions, FilmOptions
 
 FFV1 = FilmOptions(encode=EncodeOptions(codec="ffv1"))
 
@@ -134,6 +136,22 @@ def test_cuts_are_counted_and_progress_reaches_the_end(tmp_path, stub_colorizer)
     assert [progress.frames for progress in seen] == list(range(1, 37))
     assert seen[-1].total == 36
     assert seen[-1].shot == 3
+
+
+def test_key_frames_spare_the_network_and_keep_every_frame(tmp_path, stub_colorizer):
+    source, output = make_film(tmp_path / "old.mkv", frames=17), tmp_path / "new.mkv"
+    options = replace(FFV1, color=ColorOptions(keyframes=4))
+    colorize_film(source, output, options, colorizer=stub_colorizer)
+    np.testing.assert_array_equal(planes(output), planes(source))
+    assert stamps(output) == stamps(source)
+    assert sum(stub_colorizer.network.batches) < 17
+    assert colourfulness(output) > 3
+
+
+def test_a_photo_is_no_film(tmp_path, stub_colorizer):
+    cv2.imwrite(str(tmp_path / "old.png"), np.zeros((8, 8), np.uint8))
+    with pytest.raises(InputError, match="is a photo"):
+        colorize_film(tmp_path / "old.png", tmp_path / "new.mkv", colorizer=stub_colorizer)
 
 
 def test_the_shipped_network_colorizes_a_film(tmp_path, real_colorizer):
