@@ -21,7 +21,8 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Report:
-    """What was done. `seconds` is wall time, `fps` frames per second of it; `warnings` are sentences for the user.
+    """What was done. `seconds` is wall time, `fps` frames per second of it; `warnings` are sentences for the user,
+    `notes` too: what was chosen for them, and why.
 
     `resumed_frames` of the frames were finished by an earlier run; `verification` is what the comparison of the finished film with
     its source found (`media.verify.Verdict`).
@@ -42,6 +43,7 @@ class Report:
     resumed_frames: int = 0
     warnings: list[str] = field(default_factory=list)
     verification: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,17 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from deoldify_video import __version__
 from deoldify_video.errors import DeoldifyVideoError, InputError, OutputError, UsageError
-from deoldify_video.options import CODECS, ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
+from deoldify_video.options import (
+    CODECS,
+    MAX_RENDER_FACTOR,
+    MIN_RENDER_FACTOR,
+    ColorOptions,
+    DecodeOptions,
+    EncodeOptions,
+    FilmOptions,
+    JobOptions,
+    SmoothOptions,
+)
 from deoldify_video.report import OnProgress, Report
 from deoldify_video.report import Progress as FilmProgress
 
@@ -35,8 +46,13 @@ def colorize(
     inputs: Annotated[list[Path], typer.Argument(help="Films and photos.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The result; for several inputs, a folder.")],
     render_factor: Annotated[
-        int | None,
-        typer.Option("-r", "--render-factor", help="The network sees (16 x N)^2 pixels; 7 to 64.", rich_help_panel=_COLORING),
+        str | None,
+        typer.Option(
+            "-r",
+            "--render-factor",
+            help="The network sees (16 x N)^2 pixels; 7 to 64, or `auto` to try some.",
+            rich_help_panel=_COLORING,
+        ),
     ] = None,
     model: Annotated[str, typer.Option(help="A network's name, or a weights file.", rich_help_panel=_COLORING)] = "compact",
     style: Annotated[str, typer.Option(help="natural, vibrant or muted.", rich_help_panel=_COLORING)] = "natural",
@@ -98,7 +114,7 @@ def colorize(
         distance = parse_keyframes(keyframes)
     options = FilmOptions(
         DecodeOptions(parse_time(start), parse_time(end) if end is not None else None, deinterlace),
-        ColorOptions(model, render_factor, device, precision, batch_size, style, saturation, distance),
+        ColorOptions(model, parse_render_factor(render_factor), device, precision, batch_size, style, saturation, distance),
         SmoothOptions(smoothing),
         EncodeOptions(codec, crf, encoder_preset, overwrite),
         JobOptions(restart, force, allow_truncated, verify),
@@ -112,7 +128,8 @@ def colorize(
         for source, target in jobs:
             try:
                 colorizer = colorizer or _make_colorizer(options, jobs)
-                reports.append(_colorize_one(source, target, options, colorizer, follow(source), should_stop))
+                one = _colorize_with_auto_factor if render_factor == "auto" else _colorize_one
+                reports.append(one(source, target, options, colorizer, follow(source), should_stop))
             except (InputError, OutputError, UsageError) as error:
                 if len(jobs) == 1:
                     raise
@@ -204,6 +221,30 @@ def _colorize_one(
     if kind == "photo":
         return colorize_photo(source, target, options, colorizer=colorizer)
     return colorize_film(source, target, options, colorizer=colorizer, on_progress=on_progress, should_stop=should_stop)
+
+
+def _colorize_with_auto_factor(
+    source: Path, target: Path, options: FilmOptions, colorizer: Any, on_progress: OnProgress, should_stop: Any
+) -> Report:
+    """The same with a render factor that is chosen first; what the choice rests on becomes a note of the report."""
+    from deoldify_video.jobs.auto import with_auto_factor
+    from deoldify_video.media.output import check_output
+    from deoldify_video.media.probe import probe
+
+    probe(source)
+    check_output(source, target, overwrite=options.encode.overwrite)
+    options, colorizer, reason = with_auto_factor(source, options, colorizer)
+    report = _colorize_one(source, target, options, colorizer, on_progress, should_stop)
+    return replace(report, notes=[*report.notes, reason])
+
+
+def parse_render_factor(text: str | None) -> int | None:
+    """The value of `--render-factor`: a number, or None for none and for `auto`. Raises `UsageError`."""
+    if text is None or text == "auto":
+        return None
+    if not text.isdecimal():
+        raise UsageError(f"render factor {text!r} is no number; use {MIN_RENDER_FACTOR} to {MAX_RENDER_FACTOR}, or auto.")
+    return int(text)
 
 
 @contextmanager
@@ -303,5 +344,7 @@ def _summarize(console: Console, report: Report) -> None:
         console.print(f"  {report.resumed_frames} of the frames were finished by an earlier run.", highlight=False)
     if report.verification:
         console.print("  Verified: every frame at its time, sound and all other streams unchanged.", highlight=False)
+    for note in report.notes:
+        console.print(f"  {escape(note)}", highlight=False)
     for warning in report.warnings:
         console.print(f"  [yellow]Warning:[/] {escape(warning)}", highlight=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deoldify_video.jobs.measure import Bench, Measured, measure_photo
@@ -12,6 +12,7 @@ from deoldify_video.media.clips import ClipReader
 from deoldify_video.media.probe import probe
 from deoldify_video.media.still import read_photo
 from deoldify_video.models.colorizer import Colorizer
+from deoldify_video.options import FilmOptions
 
 FACTORS = (14, 18, 21, 24, 28, 32)
 SHOTS = 4
@@ -28,22 +29,32 @@ class AutoChoice:
     reason: str
 
 
-def auto_render_factor(source: Path | str, colorizer: Colorizer, smoothing: float = 0.9) -> AutoChoice:
-    """Try render factors on a few shots of the film, or on the photo, `source`, and choose one.
+def with_auto_factor(
+    source: Path | str, options: FilmOptions, colorizer: Colorizer | None = None
+) -> tuple[FilmOptions, Colorizer, str]:
+    """`options` with the render factor that suits `source`, the colorizer that was tried (made when there is none), and the reason."""
+    colorizer = colorizer or Colorizer(options.color)
+    choice = auto_render_factor(source, colorizer, options)
+    return replace(options, color=replace(options.color, render_factor=choice.render_factor)), colorizer, choice.reason
+
+
+def auto_render_factor(source: Path | str, colorizer: Colorizer, options: FilmOptions | None = None) -> AutoChoice:
+    """Try render factors on a few shots of the wanted part of the film, or on the photo, `source`, and choose one.
 
     Of those that flicker little more than the calmest, the most colourful; of nearly equal ones, the fastest. Factors at which the
     network would see more pixels than there are, are left out. Raises `InputError` when the source cannot be read.
     """
+    options = options or FilmOptions()
     info = probe(Path(source))
     if info.kind == "photo":
         light = read_photo(info.path).light
         factors = useful_factors(colorizer, light.shape[1], light.shape[0])
         return choose_factor({factor: measure_photo(light, colorizer, factor) for factor in factors}, "the photo")
     reader = ClipReader(info)
-    bench = Bench(reader, sample_film(reader, SHOTS).shots)
+    bench = Bench(reader, sample_film(reader, SHOTS, options.decode).shots)
     factors = useful_factors(colorizer, *bench.upright_size)
-    measured = {factor: bench.measure(colorizer, factor, smoothing) for factor in factors}
-    return choose_factor(measured, f"{len(bench.shots)} sampled shots")
+    measured = {factor: bench.measure(colorizer, factor, options.smooth.smoothing) for factor in factors}
+    return choose_factor(measured, f"{len(bench.shots)} sampled shot{'s' if bench.shots[1:] else ''}")
 
 
 def useful_factors(colorizer: Colorizer, width: int, height: int) -> list[int]:

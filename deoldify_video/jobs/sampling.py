@@ -16,6 +16,8 @@ from deoldify_video.media.borders import find_window
 from deoldify_video.media.clips import ClipReader, Sample
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.look import COLOUR_LEVELS
+from deoldify_video.media.probe import MediaInfo
+from deoldify_video.options import DecodeOptions
 from deoldify_video.temporal.flow import make_flow
 from deoldify_video.temporal.shots import ShotDetector, unlikeness
 
@@ -82,14 +84,17 @@ class FilmSample:
     in_colour: bool
 
 
-def sample_film(reader: ClipReader, count: int) -> FilmSample:
-    """Find `count` shots all over the film; fewer where there are not so many. Sets the reader's window inside black borders.
+def sample_film(reader: ClipReader, count: int, part: DecodeOptions | None = None) -> FilmSample:
+    """Find `count` shots all over the film, or its wanted `part`; fewer where there are not so many.
+
+    Sets the reader's window inside black borders.
 
     Raises `InputError` when not one frame can be decoded.
     """
-    candidates = _candidates(reader, count * PLACES_PER_SHOT, 0)
+    places = _places(reader.info, count * PLACES_PER_SHOT, part or DecodeOptions())
+    candidates = _candidates(reader, places, 0)
     if len(candidates) < count:  # few key pictures: look between them
-        candidates = _candidates(reader, count * PLACES_PER_SHOT, _FORWARD_FRAMES)
+        candidates = _candidates(reader, places, _FORWARD_FRAMES)
     if not candidates:
         raise InputError(f"{reader.info.path} holds no frame that can be decoded; it is damaged.")
     lumas = [_eight_bit(candidate.sample.luma, reader.depth) for candidate in candidates]
@@ -105,13 +110,19 @@ def sample_film(reader: ClipReader, count: int) -> FilmSample:
     return FilmSample(shots, float(np.mean(coloured)) >= 0.25)
 
 
-def _candidates(reader: ClipReader, places: int, forward: int) -> list[_Candidate]:
-    """What lies at so many even places: each frame once, those that show nothing only where there is nothing else."""
-    video = reader.info.video
-    length = round(reader.info.duration_s / video.time_base)
+def _places(info: MediaInfo, count: int, part: DecodeOptions) -> list[int]:
+    """Stamps of so many even places; only the beginning of a film that does not say how long it is."""
+    video = info.video
+    first = video.start_pts + round(part.start_s / video.time_base)
+    end_s = info.duration_s if part.end_s is None else min(part.end_s, info.duration_s or part.end_s)
+    length = max(0, round((end_s - part.start_s) / video.time_base))
+    return [first + length * (2 * number + 1) // (2 * count) for number in range(count if length else 1)]
+
+
+def _candidates(reader: ClipReader, places: list[int], forward: int) -> list[_Candidate]:
+    """What lies at the places: each frame once, those that show nothing only where there is nothing else."""
     found: dict[int, _Candidate] = {}
-    for number in range(places if length else 1):
-        place = video.start_pts + length * (2 * number + 1) // (2 * places)
+    for place in places:
         sample = reader.sample(place, forward)
         if sample is not None and sample.pts not in found:
             corners = Corners(reader.grey(sample.luma, _CORNERS_PX))
