@@ -96,7 +96,7 @@ def colorize_film(
         render_factor=job.render_factor,
         render_size=job.render_size,
         resumed_frames=resumed,
-        warnings=[*found.warnings, *reader.stats.warnings(), *mux_warnings],
+        warnings=[*found.warnings, *reader.stats.warnings(), *_pictureless(found, reader, options), *mux_warnings],
         verification=verdict.as_dict() if verdict else None,
     )
     log.info("%s", report)
@@ -266,6 +266,15 @@ class _Job:
             reorder=container_format(self.output) != "avi",
             field_order=0 if self.options.decode.deinterlace else self.info.video.field_order,
         )
+
+
+def _pictureless(found: Preflight, reader: FilmReader, options: FilmOptions) -> list[str]:
+    """Packets that decode to nothing, without an error, are only found by counting."""
+    decode, stats = options.decode, reader.stats
+    missing = found.survey.pictures - stats.frames - stats.corrupt_packets
+    if decode.start_s or decode.end_s is not None or missing <= 0:
+        return []
+    return [f"{missing} packets of the film gave no picture."]
 
 
 def _save_track(path: Path, track: Track) -> None:

@@ -13,7 +13,7 @@ from deoldify_video.media.look import look
 from deoldify_video.media.output import check_output
 from deoldify_video.media.probe import MediaInfo, probe
 from deoldify_video.media.streams import check_container, check_rate
-from deoldify_video.media.survey import Survey, survey
+from deoldify_video.media.survey import NOTICED_S, Survey, survey
 from deoldify_video.options import FilmOptions
 
 log = logging.getLogger(__name__)
@@ -68,12 +68,12 @@ def preflight(source: Path, output: Path, options: FilmOptions) -> Preflight:
 
 
 def _check_length(info: MediaInfo, found: Survey, options: FilmOptions) -> list[str]:
-    """Refuse a film that ends too early, unless it may or what is wanted of it is there; then warn."""
-    missing_s = found.shortfall_s(info.video.frame_rate)
+    """Refuse a film that ends too early, unless it may or what is wanted of it is there; otherwise say what looks wrong."""
     end_s = options.decode.end_s
-    if not missing_s or (end_s is not None and found.start_s + end_s <= found.end_s):
-        return []
-    what = f"{missing_s:.1f} of its {found.declared_s:.1f} s are missing at the end"
-    if not options.job.allow_truncated:
+    there = end_s is not None and found.picture_start_s + end_s <= found.end_s
+    if found.is_cut_short(info.video.frame_rate) and not there and not options.job.allow_truncated:
+        what = f"the last {found.missing_s:.1f} of its {found.declared_s:.1f} s are missing"
+        if found.missing_s < NOTICED_S:
+            what = f"nothing can be read beyond {found.end_s:.1f} s"
         raise InputError(f"{info.path} is cut short: {what}; use --allow-truncated to colorize what is there.")
-    return [f"the film is cut short: {what}."]
+    return found.warnings()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import av
 import av.error
@@ -13,68 +16,129 @@ from deoldify_video.errors import InputError
 from deoldify_video.media.probe import MediaInfo, film_stream
 
 DECLARING_FORMATS = ("matroska", "mp4", "avi", "flv", "asf")  # their headers say how long they are; others are only estimated
-TOLERANCE_S = 0.5  # a film may end this much before its declared end
+TOLERANCE_S = 0.5  # a film that ends more than this before its declared end is cut short
 TOLERANCE_FRAMES = 4  # or by so many frames, where that is more
+NOTICED_S = 0.06  # from here on it is told
+LATE_S = 0.15  # that the picture begins after the sound is told from here on: AAC has a lead-in
 TIMED_STREAMS = ("video", "audio", "subtitle")
 _REORDER = 32  # pictures are coded at most this far from where they show
 _RATE_TOLERANCE_S = Fraction(2, 1000)  # containers round stamps to milliseconds
+_REGULAR_SHARE = 0.8  # of the steps that are alike: a film with a rate of its own, in which a longer step is a hole
+_MANY_STEPS = 1000  # different ones: certainly no constant rate
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What the packets say: pictures counted, first and last second of any stream, and whether the file could be read to its end.
+    """What the packets say.
 
-    `constant_rate` is whether pictures follow each other evenly; `declared_s` the length that the header promises (0: none).
+    `pictures` counted and their bytes, first and last second of any stream and of the picture, `declared_s` the length that the
+    header promises and `declared_pictures` their number (0: none), `missing_picture_s`
+    how far the picture ends before an end of its own that is declared; whether the file can be read to its end, how many packets the
+    container itself calls damaged. `constant_rate` is whether pictures follow each other evenly; `holes` are places where, in a film
+    that is otherwise even, `lost_pictures` seem to be missing, the first at `first_hole_s`.
     """
 
     pictures: int
     picture_bytes: int
     start_s: float
     end_s: float
+    picture_start_s: float
     declared_s: float
+    declared_pictures: int
+    missing_picture_s: float
     readable: bool
+    damaged_packets: int
     constant_rate: bool
+    holes: int
+    lost_pictures: int
+    first_hole_s: float
 
-    def shortfall_s(self, frame_rate: Fraction) -> float:
-        """How many seconds are missing at the end; 0 when it is within tolerance."""
+    @property
+    def missing_s(self) -> float:
+        """How many of the declared seconds are missing at the end."""
         # Some headers count from zero, some from the first stamp: the longer reading is believed.
-        missing = self.declared_s - max(self.end_s, self.end_s - self.start_s)
-        return missing if missing > max(TOLERANCE_S, float(TOLERANCE_FRAMES / frame_rate)) else 0.0
+        return max(0.0, self.declared_s - max(self.end_s, self.end_s - self.start_s)) if self.declared_s else 0.0
+
+    def is_cut_short(self, frame_rate: Fraction) -> bool:
+        """Whether so much is missing that it cannot be a matter of rounding."""
+        return not self.readable or self.missing_s > max(TOLERANCE_S, float(TOLERANCE_FRAMES / frame_rate))
+
+    def warnings(self) -> list[str]:
+        """What looks wrong, as sentences."""
+        found = []
+        if self.missing_s > NOTICED_S:
+            found.append(f"the film ends {self.missing_s:.2f} s before its declared end of {self.declared_s:.2f} s.")
+        elif self.missing_picture_s > NOTICED_S:
+            found.append(f"the picture ends {self.missing_picture_s:.2f} s before its declared end.")
+        if not self.readable:
+            found.append(f"the file cannot be read beyond {self.end_s:.1f} s.")
+        if self.declared_pictures > self.pictures:
+            found.append(
+                f"{self.declared_pictures - self.pictures} of the {self.declared_pictures} declared pictures are missing."
+            )
+        if self.damaged_packets:
+            found.append(f"{self.damaged_packets} packets are damaged in the source.")
+        if self.holes:
+            found.append(
+                f"{self.lost_pictures} pictures seem to be missing in {self.holes} places, the first after {self.first_hole_s:.1f} s; "
+                "those before them are shown longer."
+            )
+        if self.picture_start_s - self.start_s > LATE_S:
+            found.append(f"the picture begins {self.picture_start_s - self.start_s:.1f} s after the sound.")
+        return found
 
 
-class _Evenness:
-    """Watches the steps between pictures in order of presentation, a few stamps at a time."""
+class _Steps:
+    """The steps between pictures in order of presentation, watched a few stamps at a time."""
 
     def __init__(self) -> None:
         self._stamps: list[int] = []
-        self._shortest: int | None = None
-        self._longest: int | None = None
+        self.last = 0
+        self.counts: Counter[int] = Counter()
+        self.first_at: dict[int, int] = {}
 
     def add(self, stamp: int) -> None:
         self._stamps.append(stamp)
         if len(self._stamps) > 2 * _REORDER:
-            self._measure(_REORDER)
+            self.measure(_REORDER)
 
-    def range(self) -> int:
-        """Longest step minus shortest."""
-        self._measure(len(self._stamps))
-        return 0 if self._longest is None or self._shortest is None else self._longest - self._shortest
-
-    def _measure(self, count: int) -> None:
+    def measure(self, count: int) -> None:
+        """Count the first `count` steps and forget their stamps."""
         self._stamps.sort()
+        self.last = max(self.last, self._stamps[-1] if self._stamps else self.last)
         for before, after in pairwise(self._stamps[: count + 1]):
             step = after - before
-            self._shortest = step if self._shortest is None else min(self._shortest, step)
-            self._longest = step if self._longest is None else max(self._longest, step)
+            if step in self.counts or len(self.counts) < _MANY_STEPS:
+                self.counts[step] += 1
+                self.first_at.setdefault(step, before)
         del self._stamps[:count]
+
+    @property
+    def usual(self) -> int:
+        """The commonest step; 0 where there is none."""
+        self.measure(len(self._stamps))
+        return self.counts.most_common(1)[0][0] if self.counts else 0
+
+    def holes(self, time_base: Fraction) -> tuple[bool, int, int, int]:
+        """Whether all steps are alike, how many holes there are, pictures missing in them, the stamp before the first."""
+        usual = self.usual
+        if not self.counts:
+            return True, 0, 0, 0
+        alike = sum(count for step, count in self.counts.items() if abs(step - usual) * time_base <= _RATE_TOLERANCE_S)
+        total = self.counts.total()
+        long = {step: count for step, count in self.counts.items() if usual > 0 and step > 1.5 * usual}
+        if alike < _REGULAR_SHARE * total or not long:
+            return alike == total, 0, 0, 0
+        lost = sum((round(step / usual) - 1) * count for step, count in long.items())
+        return False, sum(long.values()), lost, min(self.first_at[step] for step in long)
 
 
 def survey(info: MediaInfo) -> Survey:
     """Read all packets of `info.path`, without decoding any. Raises `InputError` when it is no film any more."""
-    pictures, picture_bytes, readable = 0, 0, True
-    start: Fraction | None = None
+    pictures, picture_bytes, damaged, readable = 0, 0, 0, True
+    starts: dict[int, Fraction] = {}
     end = Fraction(0)
-    evenness = _Evenness()
+    steps = _Steps()
     with av.open(str(info.path), metadata_errors="replace") as container:
         film = film_stream(container)
         if film is None:
@@ -88,17 +152,46 @@ def survey(info: MediaInfo) -> Survey:
                 break
             if packet is None:
                 break
-            if packet.size == 0 or packet.stream.type not in TIMED_STREAMS:
+            if packet.size == 0 or packet.is_discard or packet.stream.type not in TIMED_STREAMS:
                 continue
             stamp = packet.pts if packet.pts is not None else packet.dts
+            damaged += packet.is_corrupt
             if packet.stream_index == film.index:
                 pictures, picture_bytes = pictures + 1, picture_bytes + packet.size
                 if stamp is not None:
-                    evenness.add(stamp)
+                    steps.add(stamp)
             if stamp is not None:
                 base = Fraction(packet.time_base)
-                start = stamp * base if start is None else min(start, stamp * base)
+                starts.setdefault(packet.stream_index, stamp * base)
                 end = max(end, (stamp + (packet.duration or 0)) * base)
-    even = evenness.range() * info.video.time_base <= _RATE_TOLERANCE_S
-    declared_s = info.duration_s if any(name in info.format_name for name in DECLARING_FORMATS) else 0.0
-    return Survey(pictures, picture_bytes, float(start or 0), float(end), declared_s, readable, even)
+    even, holes, lost, first_hole = steps.holes(info.video.time_base)
+    declares = any(name in info.format_name for name in DECLARING_FORMATS)
+    return Survey(
+        pictures=pictures,
+        picture_bytes=picture_bytes,
+        start_s=float(min(starts.values(), default=Fraction(0))),
+        end_s=float(end),
+        picture_start_s=float(starts.get(film.index, Fraction(0))),
+        declared_s=info.duration_s if declares else 0.0,
+        declared_pictures=_declared_pictures(film, info) if declares else 0,
+        missing_picture_s=max(0.0, _declared_end_s(film) - float((steps.last + steps.usual) * info.video.time_base)),
+        readable=readable,
+        damaged_packets=damaged,
+        constant_rate=even,
+        holes=holes,
+        lost_pictures=lost,
+        first_hole_s=float(first_hole * info.video.time_base),
+    )
+
+
+def _declared_pictures(film: Any, info: MediaInfo) -> int:
+    """How many pictures the header promises: counted by MP4, and by mkvmerge in a tag. (AVI also counts repeated ones.)"""
+    tags = {key.upper(): value for key, value in film.metadata.items()}
+    counted = tags.get("NUMBER_OF_FRAMES", "")
+    return int(counted) if counted.isdecimal() else info.video.frames * ("mp4" in info.format_name)
+
+
+def _declared_end_s(film: Any) -> float:
+    """When the picture ends, by the tag `DURATION` of Matroska's tracks (HH:MM:SS.fraction); 0 where there is none."""
+    parts = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", film.metadata.get("DURATION", ""))
+    return int(parts[1]) * 3600 + int(parts[2]) * 60 + float(parts[3]) if parts else 0.0

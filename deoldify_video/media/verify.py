@@ -167,7 +167,9 @@ def _read(info: MediaInfo) -> tuple[_Track, list[_Track]]:
         tracks = {stream.index: _track(stream) for stream in container.streams}
         for packet in _packets(container.demux()):
             if info.format_name == "avi" and packet.dts is not None:
-                packet.pts = packet.dts  # AVI keeps no other stamps; those to show by are guessed from H.264's, a frame too late
+                packet.pts = (
+                    packet.dts
+                )  # AVI keeps no other stamps; those to show by are guessed from H.264's, a frame too late
             tracks[packet.stream_index].add(packet)
         picture = tracks.pop(film.index)
     return picture, list(tracks.values())
