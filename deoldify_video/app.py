@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from deoldify_video import __version__
-from deoldify_video.commands import colorize, evaluate_film, evaluation, info, models, preview, training, verify
+from deoldify_video.commands import colorize, compare, evaluate_film, evaluation, info, models, preview, training, verify
 from deoldify_video.errors import EXIT_INTERRUPTED, DeoldifyVideoError
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (colorize, preview, verify, info, models, training, evaluation, evaluate_film):
+for commands in (colorize, preview, compare, verify, info, models, training, evaluation, evaluate_film):
     commands.register(app)
 
 
