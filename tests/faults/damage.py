@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import av
 import numpy as np
 
 Damage = Callable[[bytes, np.random.Generator], bytes]
@@ -48,3 +50,14 @@ def insert_noise(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 DAMAGES: tuple[Damage, ...] = (flip_bits, cut_off, swap_blocks, blank_block, insert_noise)
+
+
+def index_first(path: Path, source: Path) -> Path:
+    """Write the MP4 `source` anew with its index at the beginning, so that it can be read even where its end is missing."""
+    with av.open(str(source)) as old, av.open(str(path), "w", options={"movflags": "+faststart"}) as new:
+        streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                new.mux(packet)
+    return path

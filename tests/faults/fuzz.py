@@ -21,7 +21,7 @@ import av.error
 import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
-from damage import DAMAGES, cut_off  # noqa: E402
+from damage import DAMAGES, cut_off, index_first  # noqa: E402
 from nursery import Case, Nursery, Outcome  # noqa: E402
 from synth import make_film  # noqa: E402
 
@@ -109,8 +109,8 @@ def make_small(path: Path, audio: str) -> Path:
     """A film of a second with sound, a key frame twice in it."""
     codec = {".avi": "mpeg4", ".webm": "libvpx"}.get(path.suffix, "libx264")
     options = {"g": "12"} | ({"preset": "ultrafast", "bf": "2"} if codec == "libx264" else {})
-    with_index_first = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
-    return make_film(path, frames=FRAMES, audio=audio, codec=codec, options=options | with_index_first)
+    film = make_film(path, frames=FRAMES, audio=audio, codec=codec, options=options)
+    return index_first(path.with_name(f"index-first{path.suffix}"), film) if path.suffix == ".mp4" else film
 
 
 def main() -> int:
