@@ -129,12 +129,12 @@ def measure(clip: Clip, frames: list[FilmFrame]) -> Measured:
     return Measured(meter.film(), mean(psnr), mean(raw))
 
 
-def grey_film(clip: Clip) -> list[FilmFrame]:
-    """The frames without colours, to see what their light alone contributes."""
-    neutral = [copy.copy(frame) for frame in clip.frames]
-    for frame in neutral:
-        frame.ab = np.zeros((2, *frame.grey.shape), np.float32)
-    return neutral
+def flat_film(clip: Clip, colour: NDArray[np.float32]) -> list[FilmFrame]:
+    """The frames in one single colour (2,), to see what their light and eight-bit chroma alone contribute."""
+    flat = [copy.copy(frame) for frame in clip.frames]
+    for frame in flat:
+        frame.ab = np.ones((2, *frame.grey.shape), np.float32) * colour[:, None, None]
+    return flat
 
 
 def row(label: str, now: Measured, base: Measured) -> str:
@@ -159,7 +159,9 @@ def table(clips: list[Clip], settings: list[tuple[float, int]], *, noisy: bool) 
         frames = with_noise(clip.frames) if noisy else clip.frames
         base = measure(clip, frames)
         print(values(f"**{clip.name}**, not smoothed", base))
-        print(values("its grey film", measure(clip, grey_film(clip))))
+        chroma = np.mean([np.abs(frame.ab).mean(axis=(1, 2)) for frame in clip.frames if frame.ab is not None], axis=0)
+        print(values("the same film in one colour", measure(clip, flat_film(clip, chroma.astype(np.float32)))))
+        print(values("the same film in grey", measure(clip, flat_film(clip, np.zeros(2, np.float32)))))
         for smoothing, lookahead in settings:
             began = time.process_time()
             answer = list(smoothed(frames, smoothing, lookahead))
