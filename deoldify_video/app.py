@@ -9,7 +9,18 @@ import typer
 from rich.console import Console
 
 from deoldify_video import __version__
-from deoldify_video.commands import colorize, compare, evaluate_film, evaluation, info, models, preview, training, verify
+from deoldify_video.commands import (
+    colorize,
+    compare,
+    config,
+    evaluate_film,
+    evaluation,
+    info,
+    models,
+    preview,
+    training,
+    verify,
+)
 from deoldify_video.errors import EXIT_INTERRUPTED, DeoldifyVideoError
 
 app = typer.Typer(
@@ -18,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (colorize, preview, compare, verify, info, models, training, evaluation, evaluate_film):
+for commands in (colorize, preview, compare, verify, info, models, training, evaluation, evaluate_film, config):
     commands.register(app)
 
 
@@ -30,9 +41,11 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """Colorize black-and-white films and photos."""
+    config.apply_config(context)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from deoldify_video.errors import UsageError
 MIN_RENDER_FACTOR, MAX_RENDER_FACTOR = 7, 64
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+BIT_DEPTHS = (8, 10, 12, 16)
 CODECS = ("h264", "hevc", "av1", "ffv1", "prores")
 
 
@@ -79,15 +80,20 @@ class SmoothOptions:
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """How the film is written. `crf` and `preset` None: the codec's default here."""
+    """How the film is written. `crf` and `preset` None: the codec's default here.
+
+    `bit_depth`: at least so many bits a sample, where the codec holds them; None: as many as the source has.
+    """
 
     codec: str = "h264"
     crf: int | None = None
     preset: str | None = None
     overwrite: bool = False
+    bit_depth: int | None = None
 
     def __post_init__(self) -> None:
         _one_of("codec", self.codec, CODECS)
+        _require(self.bit_depth in (None, *BIT_DEPTHS), f"bit depth {self.bit_depth} is not known; use 8, 10, 12 or 16.")
         _require(self.crf is None or 0 <= self.crf <= 63, f"crf {self.crf} is out of range; use 0 (best) to 63.")
 
 

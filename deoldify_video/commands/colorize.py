@@ -17,6 +17,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from deoldify_video import __version__
+from deoldify_video.commands.completion import complete_codec, complete_model, complete_preset, complete_style
+from deoldify_video.commands.config import apply_preset
 from deoldify_video.errors import DeoldifyVideoError, InputError, OutputError, UsageError
 from deoldify_video.options import (
     CODECS,
@@ -45,6 +47,15 @@ def register(app: typer.Typer) -> None:
 def colorize(
     inputs: Annotated[list[Path], typer.Argument(help="Films and photos.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The result; for several inputs, a folder.")],
+    preset: Annotated[  # its callback gives the other options their defaults, so it is read first
+        str | None,
+        typer.Option(
+            help="fast, balanced, best, archive, or one of your own.",
+            callback=apply_preset,
+            is_eager=True,
+            autocompletion=complete_preset,
+        ),
+    ] = None,
     render_factor: Annotated[
         str | None,
         typer.Option(
@@ -54,8 +65,12 @@ def colorize(
             rich_help_panel=_COLORING,
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help="A network's name, or a weights file.", rich_help_panel=_COLORING)] = "compact",
-    style: Annotated[str, typer.Option(help="natural, vibrant or muted.", rich_help_panel=_COLORING)] = "natural",
+    model: Annotated[
+        str, typer.Option(help="A network's name, or a weights file.", rich_help_panel=_COLORING, autocompletion=complete_model)
+    ] = "compact",
+    style: Annotated[
+        str, typer.Option(help="natural, vibrant or muted.", rich_help_panel=_COLORING, autocompletion=complete_style)
+    ] = "natural",
     saturation: Annotated[float, typer.Option(help="Multiplies the colours; 0 to 4.", rich_help_panel=_COLORING)] = 1.0,
     smoothing: Annotated[
         float, typer.Option(help="How still colours hold over time: 0 (off) to 1.", rich_help_panel=_COLORING)
@@ -74,9 +89,15 @@ def colorize(
     ] = None,
     start: Annotated[str, typer.Option(help="Begin here: seconds or [HH:]MM:SS.", rich_help_panel=_CODING)] = "0",
     end: Annotated[str | None, typer.Option(help="End here.", rich_help_panel=_CODING)] = None,
-    codec: Annotated[str, typer.Option(help=f"{', '.join(CODECS)}.", rich_help_panel=_CODING)] = "h264",
+    codec: Annotated[
+        str, typer.Option(help=f"{', '.join(CODECS)}.", rich_help_panel=_CODING, autocompletion=complete_codec)
+    ] = "h264",
     crf: Annotated[int | None, typer.Option(help="Quality of the encoder; lower is better.", rich_help_panel=_CODING)] = None,
     encoder_preset: Annotated[str | None, typer.Option(help="The encoder's own preset.", rich_help_panel=_CODING)] = None,
+    bit_depth: Annotated[
+        int | None,
+        typer.Option(help="At least 8, 10, 12 or 16 bits, where the codec has them.", rich_help_panel=_CODING),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel=_CODING)
     ] = False,
@@ -116,7 +137,7 @@ def colorize(
         DecodeOptions(parse_time(start), parse_time(end) if end is not None else None, deinterlace),
         ColorOptions(model, parse_render_factor(render_factor), device, precision, batch_size, style, saturation, distance),
         SmoothOptions(smoothing),
-        EncodeOptions(codec, crf, encoder_preset, overwrite),
+        EncodeOptions(codec, crf, encoder_preset, overwrite, bit_depth),
         JobOptions(restart, force, allow_truncated, verify),
     )
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from deoldify_video.errors import DependencyError, UsageError
 from deoldify_video.media.output import output_errors
-from deoldify_video.media.probe import MATRIX_NAMES, RANGE_FULL, RANGE_LIMITED, MediaInfo
+from deoldify_video.media.probe import RANGE_FULL, RANGE_LIMITED, MediaInfo
 from deoldify_video.options import EncodeOptions
 
 BOTTOM_FIRST = (3, 4)  # FFmpeg's numbers (libavcodec/defs.h) of field orders that show the bottom field first
@@ -83,7 +83,8 @@ def picture_format(options: EncodeOptions, width: int, height: int, depth: int) 
     odd = width % 2 or height % 2
     if odd and codec.even_size:
         raise UsageError(f"{options.codec} cannot hold an odd picture of {width}x{height}; use --codec h264 or ffv1.")
-    target = next((d for d in codec.depths if d >= depth), codec.depths[-1])
+    wanted = max(depth, options.bit_depth or 0)
+    target = next((d for d in codec.depths if d >= wanted), codec.depths[-1])
     # Encoders with subsampled chroma refuse odd sizes; FFV1 takes them, for the others chroma goes in at full size.
     chroma = "444" if odd and options.codec != "ffv1" else codec.chroma
     return PictureFormat(f"yuv{chroma}p" + ("" if target == 8 else f"{target}le"), target, target - depth)
@@ -145,7 +146,7 @@ class PartWriter:
         stream.sample_aspect_ratio = video.sar
         context = stream.codec_context
         context.time_base = 1 / video.frame_rate
-        context.colorspace = next(number for number, name in reversed(MATRIX_NAMES.items()) if name == video.matrix)
+        context.colorspace = video.colorspace
         context.color_range = RANGE_FULL if full_range else RANGE_LIMITED
         context.color_primaries, context.color_trc = video.color_primaries, video.color_trc
         if options.codec == "prores":
