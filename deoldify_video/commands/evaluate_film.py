@@ -27,9 +27,7 @@ def evaluate_film_command(
     *,
     film: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The colorized film.")],
     reference: Annotated[Path | None, typer.Option(help="The same film in its true colours, for PSNR.")] = None,
-    source: Annotated[
-        Path | None, typer.Option(help="The grey film, if OUTPUT's light is not its own.")
-    ] = None,
+    source: Annotated[Path | None, typer.Option(help="The grey film, if OUTPUT's light is not its own.")] = None,
     before: Annotated[Path | None, typer.Option(help="Another colorization to compare with, as with --smoothing 0.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write a page with the worst shots, their pictures, and a plot.")] = None,
@@ -65,8 +63,9 @@ def _write_report(score: FilmScore, path: Path) -> None:
 
 def _print(score: FilmScore, console: Console) -> None:
     table = Table(title=score.film, title_justify="left")
-    for title in ("", "frames", "ab warp error", "RGB warp error", "CDC", "colourfulness"):
-        table.add_column(title, justify="right" if title else "left")
+    table.add_column("", no_wrap=True)
+    for title in ("frames", "ab warp error", "RGB warp error", "CDC", "colourful"):
+        table.add_column(title, justify="right")
     table.add_row("whole film", str(score.frames), *_cells(score.score))
     if score.before:
         table.add_row("compared with", str(score.frames), *_cells(score.before))
