@@ -18,7 +18,7 @@ from deoldify_video.color.yuv import SampleRange, luma_to_grey
 from deoldify_video.errors import InputError
 from deoldify_video.media.deinterlace import deinterlaced
 from deoldify_video.media.frame import FilmFrame
-from deoldify_video.media.probe import MATRIX_NAMES, MAX_PIXELS, MediaInfo, film_stream
+from deoldify_video.media.probe import MAX_PIXELS, MediaInfo, film_stream
 from deoldify_video.media.timing import PtsClock, rising
 from deoldify_video.options import DecodeOptions
 
@@ -226,8 +226,7 @@ class FilmReader:
                     f"after {self.stats.frames} frames; split it there and colorize the pieces."
                 )
             return frame
-        matrix = next(number for number, name in MATRIX_NAMES.items() if name == video.matrix)
-        converted = frame.reformat(format=self.convert_to, dst_colorspace=matrix, dst_color_range="MPEG")
+        converted = frame.reformat(format=self.convert_to, dst_colorspace=video.colorspace, dst_color_range="MPEG")
         converted.pts, converted.dts, converted.duration = frame.pts, frame.dts, frame.duration
         return converted
 

@@ -17,16 +17,16 @@ def deinterlaced(frames: Iterable[tuple[int, av.VideoFrame]], time_base: Fractio
     and capture cards rarely mark their frames. Stamps come back as they were, the last frame at the end of `frames`.
     """
     graph: Graph | None = None
-    stamps: list[int] = []  # of the frames that the filter still holds
+    held: list[tuple[int, int]] = []  # stamp and duration of the frames that are in the filter
     for pts, frame in frames:
         frame.pts, frame.time_base = pts, time_base
         graph = graph or _graph(frame, time_base)
-        stamps.append(pts)
+        held.append((pts, frame.duration))
         graph.vpush(frame)
-        yield from _ready(graph, stamps)
+        yield from _ready(graph, held)
     if graph is not None:
         graph.vpush(None)
-        yield from _ready(graph, stamps)
+        yield from _ready(graph, held)
 
 
 def _graph(frame: av.VideoFrame, time_base: Fraction) -> Graph:
@@ -37,10 +37,11 @@ def _graph(frame: av.VideoFrame, time_base: Fraction) -> Graph:
     return graph
 
 
-def _ready(graph: Graph, stamps: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+def _ready(graph: Graph, held: list[tuple[int, int]]) -> Iterator[tuple[int, av.VideoFrame]]:
     while True:
         try:
             frame = graph.vpull()
         except (av.error.BlockingIOError, av.error.EOFError):
             return
-        yield stamps.pop(0), frame
+        pts, frame.duration = held.pop(0)
+        yield pts, frame

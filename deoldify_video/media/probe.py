@@ -20,6 +20,7 @@ FULL_RANGE_CODECS = ("mjpeg", "png", "ffv1", "rawvideo", "gif", "jpeg2000", "tif
 
 # FFmpeg's numbers (libavutil/pixfmt.h) of the colour matrices that we write, by our name.
 MATRIX_NAMES = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
+MATRIX_NUMBERS = {"bt709": 1, "bt601": 6, "bt2020": 9}  # those we choose where the film does not say
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 TOP_FIELD_FIRST = 2  # assumed of interlaced film that does not say: all but DV
 FIELD_ORDERS = (2, 3, 4, 5)  # FFmpeg's numbers (libavcodec/defs.h) of interlaced film: which field is coded and shown first
@@ -41,6 +42,7 @@ class StreamInfo:
 @dataclass(frozen=True)
 class VideoInfo:
     """The film's picture stream. `rotation_deg` is what a player turns the picture by, counter-clockwise, 0..270;
+    `matrix` is the name of the colour matrix, `colorspace` FFmpeg's number for it (libavutil/pixfmt.h);
     `field_order` is FFmpeg's number (libavcodec/defs.h) for interlaced film, 0 for whole pictures.
     """
 
@@ -53,6 +55,7 @@ class VideoInfo:
     sar: Fraction
     rotation_deg: int
     matrix: str
+    colorspace: int
     full_range: bool
     color_primaries: int
     color_trc: int
@@ -179,6 +182,7 @@ def _video_info(path: Path, container: av.container.InputContainer, stream: Vide
         sar=Fraction(stream.sample_aspect_ratio or 1),
         rotation_deg=round(first.rotation / 90) * 90 % 360 if first else 0,
         matrix=matrix,
+        colorspace=context.colorspace if context.colorspace in MATRIX_NAMES else MATRIX_NUMBERS[matrix],
         full_range=_is_full_range(pix_fmt, context.color_range, context.codec.canonical_name),
         color_primaries=context.color_primaries,
         color_trc=context.color_trc,

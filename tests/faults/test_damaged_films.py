@@ -42,7 +42,8 @@ def check_cut_film(source: Path, whole: Path, output: Path, colorizer) -> None:
     intact = kept - 4  # the last packet is half there, and pictures around it were predicted from it
     np.testing.assert_array_equal(planes(output)[:intact], planes(whole)[:intact])
     assert stamps(output)[:intact] == stamps(whole)[:intact]
-    sound = [digest for _, digest in sound_packets(output)]
+    sound = [digest for _, digest in sound_packets(output)][:-1]
+    assert len(sound) > 5
     assert sound == [digest for _, digest in sound_packets(whole)][: len(sound)]
     assert report.verification["ok"]
 
