@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,11 +11,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from deoldify_video import __version__
 from deoldify_video.commands.completion import complete_codec, complete_model, complete_preset, complete_style
 from deoldify_video.commands.config import apply_preset
+from deoldify_video.commands.running import logged_to, progress_bar, stop_on_interrupt
 from deoldify_video.errors import DeoldifyVideoError, InputError, OutputError, UsageError
 from deoldify_video.options import (
     CODECS,
@@ -32,10 +28,8 @@ from deoldify_video.options import (
     SmoothOptions,
 )
 from deoldify_video.report import OnProgress, Report
-from deoldify_video.report import Progress as FilmProgress
 
 log = logging.getLogger("deoldify_video")
-LOG_EVERY_FRAMES = 250  # without a terminal: a line now and then instead of a bar
 _COLORING, _CODING, _SAFETY = "Colours", "Output", "Safety"
 
 
@@ -266,89 +260,6 @@ def parse_render_factor(text: str | None) -> int | None:
     if not text.isdecimal():
         raise UsageError(f"render factor {text!r} is no number; use {MIN_RENDER_FACTOR} to {MAX_RENDER_FACTOR}, or auto.")
     return int(text)
-
-
-@contextmanager
-def logged_to(path: Path | None, options: FilmOptions) -> Iterator[None]:
-    """Write what the package logs to `path`, with times; also the error that ends the block. Raises `OutputError`."""
-    if path is None:
-        yield
-        return
-    try:
-        handler = logging.FileHandler(path, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"the log {path} cannot be written: {error.strerror}.") from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    before = log.level
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    try:
-        log.info("deoldify-video %s, %s", __version__, options)
-        yield
-    except BaseException as error:
-        log.error("ended by %s: %s", type(error).__name__, error)
-        raise
-    finally:
-        log.setLevel(before)
-        log.removeHandler(handler)
-        handler.close()
-
-
-@contextmanager
-def stop_on_interrupt(console: Console) -> Iterator[Any]:
-    """Gives a function that says whether to stop: after the first Ctrl-C, which lets the segment finish. The second one stops now."""
-    asked = False
-
-    def handle(*_: object) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        console.print("[yellow]Stopping after this segment; press Ctrl-C again to stop now.[/]")
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def progress_bar(console: Console) -> Iterator[Any]:
-    """Gives a function that makes, for a source, what is to be called after every frame: a bar on a terminal, else log lines."""
-    if not console.is_terminal or console.quiet:
-        yield lambda source: _log_lines(console, source)
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.completed}/{task.total} frames  {task.fields[fps]:.1f} fps  shot {task.fields[shot]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-
-        def follow(source: Path) -> OnProgress:
-            task = bar.add_task(source.name, total=None, fps=0.0, shot=1)
-
-            def on_progress(progress: FilmProgress) -> None:
-                speed = bar.tasks[bar.task_ids.index(task)].speed or 0.0
-                bar.update(task, completed=progress.frames, total=progress.total or None, fps=speed, shot=progress.shot)
-
-            return on_progress
-
-        yield follow
-
-
-def _log_lines(console: Console, source: Path) -> OnProgress:
-    def on_progress(progress: FilmProgress) -> None:
-        if progress.frames % LOG_EVERY_FRAMES == 0:
-            console.print(
-                f"{escape(source.name)}: {progress.frames}/{progress.total or '?'} frames, shot {progress.shot}",
-                highlight=False,
-            )
-
-    return on_progress
 
 
 def _print_error(console: Console, error: DeoldifyVideoError) -> None:
