@@ -135,7 +135,11 @@ def import_model(source: str, name: str | None = None) -> Imported:
     Raises `InputError` for a missing source, `DependencyError` for a file that holds no known network or does not fit `name`,
     `UsageError` for a network that is not imported, `OutputError` when the folder cannot be written.
     """
-    path = _from_hub(source.removeprefix(HUB_PREFIX)) if source.startswith(HUB_PREFIX) else Path(source).expanduser()
+    if source.startswith(HUB_PREFIX):
+        path, hub_name = _from_hub(source.removeprefix(HUB_PREFIX))
+        name = name or hub_name
+    else:
+        path = Path(source).expanduser()
     if not path.is_file():
         raise InputError(f"there is no file {path}; give a downloaded weights file, or {HUB_PREFIX}owner/name for the hub.")
     digest = sha256_of(path)
@@ -192,8 +196,11 @@ def remove_model(name: str) -> Path:
     return path
 
 
-def _from_hub(repository: str) -> Path:
-    """Download a file of the Hugging Face hub into that library's cache; `repository` is `owner/name` or `owner/name/file`."""
+def _from_hub(repository: str) -> tuple[Path, str | None]:
+    """Download a file of the Hugging Face hub into that library's cache; `repository` is `owner/name` or `owner/name/file`.
+
+    Returns its path, and the network's name where the registry knows the repository.
+    """
     owner, _, rest = repository.partition("/")
     name, _, filename = rest.partition("/")
     hub = f"{owner}/{name}"
@@ -210,6 +217,6 @@ def _from_hub(repository: str) -> Path:
             f"importing from the hub needs the huggingface_hub library; install deoldify-video[hub], or {manual}."
         ) from error
     try:
-        return Path(hub_library.hf_hub_download(hub, filename))
+        return Path(hub_library.hf_hub_download(hub, filename)), spec.name if spec else None
     except (OSError, ValueError) as error:  # the library's own errors are of these two kinds
         raise DependencyError(f"the hub could not be reached ({type(error).__name__}); {manual}.") from error

@@ -224,10 +224,14 @@ def test_the_hub_is_asked_for_the_published_file(weights: Path, monkeypatch: pyt
         asked.append((repository, filename))
         return str(weights)
 
+    paper = MODELS["ddcolor-paper"]
+    monkeypatch.setitem(MODELS, paper.name, replace(paper, mark=MODELS[NAME].mark, load=MODELS[NAME].load))
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=download))
-    assert import_model("hf:piddnad/ddcolor_modelscope").spec.name == NAME
+    assert import_model("hf:piddnad/ddcolor_paper").spec.name == paper.name  # not the first of that shape
     assert import_model("hf:someone/else/model.pth").spec.name == NAME
-    assert asked == [("piddnad/ddcolor_modelscope", "pytorch_model.bin"), ("someone/else", "model.pth")]
+    assert asked == [("piddnad/ddcolor_paper", "pytorch_model.bin"), ("someone/else", "model.pth")]
+    with pytest.raises(DependencyError, match="cannot be imported as ddcolor-tiny"):
+        import_model("hf:piddnad/ddcolor_paper_tiny")
     with pytest.raises(UsageError, match="names no known network"):
         import_model("hf:someone/else")
 
