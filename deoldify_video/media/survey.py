@@ -18,7 +18,7 @@ from deoldify_video.media.probe import MediaInfo, film_stream
 DECLARING_FORMATS = ("matroska", "mp4", "avi", "flv", "asf")  # their headers say how long they are; others are only estimated
 TOLERANCE_S = 0.5  # a film that ends more than this before its declared end is cut short
 TOLERANCE_FRAMES = 4  # or by so many frames, where that is more
-NOTICED_S = 0.06  # from here on it is told
+NOTICED_S = 0.03  # from here on it is told
 LATE_S = 0.15  # that the picture begins after the sound is told from here on: AAC has a lead-in
 TIMED_STREAMS = ("video", "audio", "subtitle")
 _REORDER = 32  # pictures are coded at most this far from where they show
@@ -143,6 +143,7 @@ def survey(info: MediaInfo) -> Survey:
         film = film_stream(container)
         if film is None:
             raise InputError(f"{info.path} changed while it was read.")
+        film_index, declared_end_s, declared_pictures = film.index, _declared_end_s(film), _declared_pictures(film, info)
         packets = container.demux()
         while True:
             try:
@@ -156,7 +157,7 @@ def survey(info: MediaInfo) -> Survey:
                 continue
             stamp = packet.pts if packet.pts is not None else packet.dts
             damaged += packet.is_corrupt
-            if packet.stream_index == film.index:
+            if packet.stream_index == film_index:
                 pictures, picture_bytes = pictures + 1, picture_bytes + packet.size
                 if stamp is not None:
                     steps.add(stamp)
@@ -165,16 +166,18 @@ def survey(info: MediaInfo) -> Survey:
                 starts.setdefault(packet.stream_index, stamp * base)
                 end = max(end, (stamp + (packet.duration or 0)) * base)
     even, holes, lost, first_hole = steps.holes(info.video.time_base)
+    picture_end = (steps.last + steps.usual) * info.video.time_base  # not every container says how long the last one shows
+    end = max(end, picture_end)
     declares = any(name in info.format_name for name in DECLARING_FORMATS)
     return Survey(
         pictures=pictures,
         picture_bytes=picture_bytes,
         start_s=float(min(starts.values(), default=Fraction(0))),
         end_s=float(end),
-        picture_start_s=float(starts.get(film.index, Fraction(0))),
+        picture_start_s=float(starts.get(film_index, Fraction(0))),
         declared_s=info.duration_s if declares else 0.0,
-        declared_pictures=_declared_pictures(film, info) if declares else 0,
-        missing_picture_s=max(0.0, _declared_end_s(film) - float((steps.last + steps.usual) * info.video.time_base)),
+        declared_pictures=declared_pictures if declares else 0,
+        missing_picture_s=max(0.0, declared_end_s - float(picture_end)),
         readable=readable,
         damaged_packets=damaged,
         constant_rate=even,
@@ -185,10 +188,10 @@ def survey(info: MediaInfo) -> Survey:
 
 
 def _declared_pictures(film: Any, info: MediaInfo) -> int:
-    """How many pictures the header promises: counted by MP4, and by mkvmerge in a tag. (AVI also counts repeated ones.)"""
+    """How many pictures the header promises: counted by MP4 and AVI (repeated ones too), and by mkvmerge in a tag."""
     tags = {key.upper(): value for key, value in film.metadata.items()}
     counted = tags.get("NUMBER_OF_FRAMES", "")
-    return int(counted) if counted.isdecimal() else info.video.frames * ("mp4" in info.format_name)
+    return int(counted) if counted.isdecimal() else info.video.frames
 
 
 def _declared_end_s(film: Any) -> float:
