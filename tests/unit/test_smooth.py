@@ -67,6 +67,21 @@ def test_a_change_that_stays_is_neither_late_nor_early(amount):
     assert way[:12].max() < 0.2
 
 
+def test_a_change_that_stays_shows_through_flicker_within_five_frames():
+    rng = np.random.default_rng(3)
+    greys, abs_ = coloured(1)
+    after = abs_[0] + np.array([30.0, -15.0])[:, None, None]
+    steady = [abs_[0]] * 15 + [after] * 12
+    blots = rng.normal(0, 8, (len(steady), 2, 6, 8)).astype(np.float32)
+    flicker = [
+        np.stack([cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) for plane in blot]) for blot in blots
+    ]
+    answer = smoothed(greys * len(steady), [ab + noise for ab, noise in zip(steady, flicker, strict=True)])
+    way = change_over_time(answer, abs_[0], after)
+    assert way[19] > 0.9
+    assert way[14] < 0.1
+
+
 def test_a_lamp_that_is_switched_on_colours_at_once():
     greys, abs_ = coloured(1)
     glow = np.zeros((HEIGHT, WIDTH), np.float32)
