@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import av
@@ -35,7 +36,7 @@ class Sample:
 class ClipReader:
     """Reads frames of one film at chosen places. Nothing is repaired: what cannot be decoded is not there.
 
-    `decode_s` is the shortest time that a frame took to decode, for estimates; infinite before anything was read.
+    `decode_s` is the usual time that a frame took to decode, for estimates.
     """
 
     def __init__(self, info: MediaInfo) -> None:
@@ -45,7 +46,12 @@ class ClipReader:
         self._convert_to = None if has_luma_plane(video.pix_fmt) else "yuv444p"
         self.depth = video.depth if self._convert_to is None else 8
         self.full_range = video.full_range if self._convert_to is None else False
-        self.decode_s = float("inf")
+        self._seconds: list[float] = []
+
+    @property
+    def decode_s(self) -> float:
+        """Seconds that a frame takes, by the median of those read; 0 before anything was read."""
+        return median(self._seconds) if self._seconds else 0.0
 
     def sample(self, place: int, forward: int) -> Sample | None:
         """The key picture before the stamp `place`, or the frame that lies up to `forward` frames nearer to it."""
@@ -88,7 +94,7 @@ class ClipReader:
                 frames = container.decode(stream)
                 began = time.perf_counter()
                 for frame in frames:
-                    self.decode_s = min(self.decode_s, time.perf_counter() - began)
+                    self._seconds.append(time.perf_counter() - began)
                     if frame.pts is not None and (frame.width, frame.height) == (video.width, video.height):
                         yield frame.pts, frame
                     began = time.perf_counter()

@@ -15,7 +15,7 @@ from deoldify_video.media.decode import Window, has_luma_plane, luma_plane
 from deoldify_video.media.probe import MAX_PIXELS, MediaInfo, film_stream
 
 SAMPLES = 9  # looked at, evenly spread over the film
-_FORWARD_FRAMES = 100  # decoded at most, to get from a key picture to the wanted place
+_FORWARD_FRAMES = 50  # decoded at most, to get from a key picture to the wanted place
 _SMALL = 48  # chroma is looked at on a picture of this size: noise averages out
 _LIGHT_STEPS = 16  # tint may differ between so many steps of light
 COLOUR_LEVELS = 4.0  # eight-bit chroma codes: a spread above it, at equal light, is colour and neither tint nor noise

@@ -136,8 +136,8 @@ class _Steps:
 def survey(info: MediaInfo) -> Survey:
     """Read all packets of `info.path`, without decoding any. Raises `InputError` when it is no film any more."""
     pictures, picture_bytes, damaged, readable = 0, 0, 0, True
-    starts: dict[int, Fraction] = {}
-    end = Fraction(0)
+    starts: dict[int, int] = {}  # by stream, in its time base
+    ends: dict[int, int] = {}
     steps = _Steps()
     with av.open(str(info.path), metadata_errors="replace") as container:
         film = film_stream(container)
@@ -162,19 +162,20 @@ def survey(info: MediaInfo) -> Survey:
                 if stamp is not None:
                     steps.add(stamp)
             if stamp is not None:
-                base = Fraction(packet.time_base)
-                starts.setdefault(packet.stream_index, stamp * base)
-                end = max(end, (stamp + (packet.duration or 0)) * base)
+                index, stop = packet.stream_index, stamp + (packet.duration or 0)
+                starts.setdefault(index, stamp)
+                ends[index] = max(stop, ends.get(index, stop))
+        bases = {stream.index: Fraction(stream.time_base or 0) for stream in container.streams}
     even, holes, lost, first_hole = steps.holes(info.video.time_base)
     picture_end = (steps.last + steps.usual) * info.video.time_base  # not every container says how long the last one shows
-    end = max(end, picture_end)
+    end = max([picture_end, *(stop * bases[index] for index, stop in ends.items())])
     declares = any(name in info.format_name for name in DECLARING_FORMATS)
     return Survey(
         pictures=pictures,
         picture_bytes=picture_bytes,
-        start_s=float(min(starts.values(), default=Fraction(0))),
+        start_s=float(min((start * bases[index] for index, start in starts.items()), default=Fraction(0))),
         end_s=float(end),
-        picture_start_s=float(starts.get(film_index, Fraction(0))),
+        picture_start_s=float(starts.get(film_index, 0) * bases[film_index]),
         declared_s=info.duration_s if declares else 0.0,
         declared_pictures=declared_pictures if declares else 0,
         missing_picture_s=max(0.0, declared_end_s - float(picture_end)),

@@ -49,6 +49,7 @@ class Outcome:
     report: dict[str, Any] | None = None
     events: int = 0
     seconds: float = 0.0
+    peak_kib: int = 0
 
 
 class Nursery:
@@ -147,7 +148,8 @@ def _work(case: Case) -> Outcome:
         import traceback
 
         return Outcome("crash", 1, f"{type(error).__name__}: {error}\n{traceback.format_exc()}", events=events)
-    return Outcome("ok", report=report.as_dict(), events=events)
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Outcome("ok", report=report.as_dict(), events=events, peak_kib=peak_kib)
 
 
 def _count_calls(event: Any) -> None:

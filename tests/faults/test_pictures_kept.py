@@ -28,12 +28,14 @@ LAMP = {"red": (200, 40, 40), "green": (40, 160, 60), "blue": (40, 60, 190), "ye
 
 
 def draw_film(path: Path, pictures: list[tuple[np.ndarray, ...]], *, codec: str = "ffv1", pix_fmt: str = "yuv444p",
-              **tags: Any) -> Path:  # fmt: skip
+              rotation: int = 0, **tags: Any) -> Path:  # fmt: skip
     """A film of given planes (Y', or Y', Cb, Cr)."""
     height, width = pictures[0][0].shape
     with av.open(str(path), "w") as target:
         video: Any = target.add_stream(codec, rate=25, options={"preset": "ultrafast"} if codec == "libx264" else {})
         video.width, video.height, video.pix_fmt = width, height, pix_fmt
+        if rotation:
+            video.set_display_rotation(rotation)
         for name, value in tags.items():
             setattr(video.codec_context, name, value)
         for number, picture in enumerate(pictures):
@@ -229,13 +231,14 @@ def test_black_borders_stay_neutral(tmp_path, stub_colorizer, rotation):
         luma = (16 + rng.integers(0, 4, (96, 160))).astype(np.uint8)
         luma[4:92, 20:130] = light(number, (110, 88))
         pictures.append((luma,))
-    source = draw_film(tmp_path / "plain.mkv", pictures, pix_fmt="yuv420p")
+    source = draw_film(tmp_path / "old.mp4", pictures, pix_fmt="yuv420p", rotation=rotation)
     found = look(probe(source)).window
     assert found is not None
     assert (found.left, found.top, found.width, found.height) == (20, 4, 110, 88)
     output = tmp_path / "new.mkv"
     report = colorize_film(source, output, FFV1, colorizer=stub_colorizer)
-    assert report.render_size[0] / report.render_size[1] == pytest.approx(110 / 88, rel=0.2)
+    width, height = report.render_size if rotation == 0 else report.render_size[::-1]
+    assert width / height == pytest.approx(110 / 88, rel=0.2)
     for plane in (1, 2):
         chroma = np.stack(planes(output, plane)).astype(int)
         inside = chroma[:, 2:46, 10:65]

@@ -1,0 +1,131 @@
+"""Cuts, flat pictures, little memory, long films: what a film's length and content must not do to its colours or to the machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from nursery import Case
+from synth import blank_frame, light, make_film, planes, write_plane
+
+from deoldify_video.errors import DeviceMemoryError, StoppedError
+from deoldify_video.jobs.film import colorize_film
+from deoldify_video.options import ColorOptions, EncodeOptions, FilmOptions, SmoothOptions
+
+FFV1 = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.9))
+
+
+def colour_by_shot(colorizer, monkeypatch, cut: int) -> None:
+    """A network that paints everything red before frame `cut` and blue from there on."""
+    seen = 0
+
+    def paint(batch):
+        nonlocal seen
+        ab = np.empty((len(batch), 2, *batch.shape[1:]), np.float32)
+        for number in range(len(batch)):
+            ab[number] = np.array((40, 20) if seen < cut else (10, -45), np.float32)[:, None, None]
+            seen += 1
+        return ab
+
+    monkeypatch.setattr(colorizer, "ab", paint)
+
+
+def test_cut_reset(tmp_path, stub_colorizer, monkeypatch):
+    """Strong smoothing, and not a trace of the old shot's red in the first frame of the new one."""
+    source = make_film(tmp_path / "old.mkv", frames=24, shots=2, size=(128, 96), codec="ffv1", audio=None)
+    colour_by_shot(stub_colorizer, monkeypatch, cut=12)
+    output = tmp_path / "new.mkv"
+    report = colorize_film(source, output, FFV1, colorizer=stub_colorizer)
+    assert report.shots == 2
+    red = [float(plane.mean()) for plane in planes(output, 2)]
+    assert min(red[:12]) > 140
+    assert max(red[12:]) - min(red[12:]) < 1.5
+    assert red[12] < 130
+
+
+def test_flat_frames(tmp_path, stub_colorizer, short_segments):
+    """Black, white and grey frames, between pictures and alone, come through without warnings, cuts or NaN."""
+    source = tmp_path / "old.mkv"
+    with av.open(str(source), "w") as target:
+        video: Any = target.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for number in range(40):
+            frame = blank_frame((64, 48), "yuv420p")
+            value = {0: 16, 1: 235, 2: 128}.get(number // 5 % 5)
+            write_plane(frame, 0, light(number) if value is None else np.array(value))
+            frame.pts = number
+            target.mux(video.encode(frame))
+        target.mux(video.encode(None))
+    output = tmp_path / "new.mkv"
+    report = colorize_film(source, output, FFV1, colorizer=stub_colorizer)
+    assert report.frames == 40
+    np.testing.assert_array_equal(planes(output), planes(source))
+    for plane in (1, 2):
+        chroma = np.stack(planes(output, plane)).astype(int)
+        assert np.abs(chroma[:10] - 128).max() <= 2  # black and white have no room for colour
+        assert np.abs(chroma - 128).max() < 90
+
+
+def test_oom_halving(tmp_path, stub_colorizer, monkeypatch):
+    """The device holds three frames at most: batches are halved until they fit, and every frame gets its colours."""
+    source = make_film(tmp_path / "old.mkv", frames=21, codec="ffv1", audio=None)
+    plain = tmp_path / "plain.mkv"
+    colorize_film(source, plain, FFV1, colorizer=stub_colorizer)
+    forward, sizes = stub_colorizer._forward, []
+
+    def small_device(batch):
+        sizes.append(len(batch))
+        if len(batch) > limit:
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(batch)
+
+    monkeypatch.setattr(stub_colorizer, "_forward", small_device)
+    monkeypatch.setattr(stub_colorizer, "batch_size", 16)
+    limit, output = 3, tmp_path / "new.mkv"
+    colorize_film(source, output, FFV1, colorizer=stub_colorizer)
+    assert [size for size in sizes if size > limit] == [16, 8, 4]
+    for plane in (0, 1, 2):
+        np.testing.assert_array_equal(planes(output, plane), planes(plain, plane))
+    limit = 0
+    with pytest.raises(DeviceMemoryError, match="--render-factor"):
+        colorize_film(source, tmp_path / "none.mkv", FFV1, colorizer=stub_colorizer)
+    assert not (tmp_path / "none.mkv").exists()
+
+
+def test_bounded_memory(tmp_path, nursery):
+    """Six times the frames, the same peak: measured in processes of their own, after the same start."""
+    peaks = {}
+    for frames in (40, 240):
+        source = make_film(
+            tmp_path / f"{frames}.mkv", frames=frames, size=(96, 64), codec="mpeg4", options={"bf": "0"}, audio=None
+        )
+        outcome = nursery.run(
+            Case(
+                str(source), str(tmp_path / f"new{frames}.mkv"), {"encode": {"codec": "ffv1"}}, segments=(20, 30), timeout_s=90
+            )
+        )
+        assert outcome.kind == "ok", outcome
+        peaks[frames] = outcome.peak_kib
+    assert peaks[240] < 1.1 * peaks[40]
+
+
+@pytest.mark.parametrize("option", [{}, {"keyframes": 4}])
+def test_a_resumed_run_gives_the_same_colours(tmp_path, stub_colorizer, short_segments, option):
+    """Stopped after every segment and taken up again, smoothing on, shots longer than a segment: the same film, bit for bit."""
+    source = make_film(tmp_path / "old.mkv", frames=40, shots=2, size=(96, 64))
+    options = replace(FFV1, color=ColorOptions(device="cpu", **option))
+    whole, output = tmp_path / "whole.mkv", tmp_path / "new.mkv"
+    colorize_film(source, whole, options, colorizer=stub_colorizer)
+    stops = 0
+    while not output.exists():
+        try:
+            colorize_film(source, output, options, colorizer=stub_colorizer, should_stop=lambda: True)
+        except StoppedError:
+            stops += 1
+    assert stops == 3
+    for plane in (0, 1, 2):
+        np.testing.assert_array_equal(planes(output, plane), planes(whole, plane))
