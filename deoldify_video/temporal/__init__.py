@@ -1,0 +1,1 @@
+"""Over time: cuts, optical flow, key frames, and colours that hold still."""

@@ -184,9 +184,7 @@ def _fetch(moments: Moments, flow: Flow, trust: Plane, own: _Waiting, keep: floa
     return _scaled(fetched, cv2.max(trust, harmless) * keep)
 
 
-def _trust(
-    flow: NDArray[np.float32], flow_back: NDArray[np.float32], here: NDArray[np.uint8], there: NDArray[np.uint8]
-) -> Plane:
+def _trust(flow: Flow, flow_back: Flow, here: Grey, there: Grey) -> Plane:
     """How far the pixel of `there` at the end of `flow` is the one of `here`: 0..1, float32 (h, w)."""
     residual = cv2.blur(cv2.absdiff(warp(there, flow), here), (3, 3)).astype(np.float32)
     doubt = mismatch(flow, flow_back) * (-1.0 / _MISS_TOLERANCE) - residual * residual * (1.0 / _LIGHT_TOLERANCE**2)
