@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from deoldify_video.color.style import STYLES
 from deoldify_video.errors import UsageError
@@ -43,7 +44,7 @@ class ColorOptions:
     """The network and how it is run. `render_factor` and `batch_size` None: the network's default, and by free memory.
 
     `keyframes`: the network sees only key frames at most so many frames apart, the others get their colours along the optical
-    flow; None: it sees every frame.
+    flow; None: it sees every frame. `hints`: a JSON file of colours at points of a photo, for networks that take them.
     """
 
     model: str = "compact"
@@ -54,6 +55,7 @@ class ColorOptions:
     style: str = "natural"
     saturation: float = 1.0
     keyframes: int | None = None
+    hints: Path | None = None
 
     def __post_init__(self) -> None:
         _one_of("device", self.device, DEVICES)

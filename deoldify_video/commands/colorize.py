@@ -76,6 +76,10 @@ def colorize(
             rich_help_panel=_COLORING,
         ),
     ] = None,
+    hints: Annotated[
+        Path | None,
+        typer.Option(help="A JSON file of colours at points of a photo, for `--model siggraph17`.", rich_help_panel=_COLORING),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_COLORING)] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=_COLORING)] = "auto",
     batch_size: Annotated[
@@ -129,7 +133,7 @@ def colorize(
         distance = parse_keyframes(keyframes)
     options = FilmOptions(
         DecodeOptions(parse_time(start), parse_time(end) if end is not None else None, deinterlace),
-        ColorOptions(model, parse_render_factor(render_factor), device, precision, batch_size, style, saturation, distance),
+        ColorOptions(model, parse_render_factor(render_factor), device, precision, batch_size, style, saturation, distance, hints),
         SmoothOptions(smoothing),
         EncodeOptions(codec, crf, encoder_preset, overwrite, bit_depth),
         JobOptions(restart, force, allow_truncated, verify),

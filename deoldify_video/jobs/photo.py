@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deoldify_video.color.hints import read_hints
 from deoldify_video.color.upsample import guided_upsample
 from deoldify_video.color.yuv import ab_to_chroma
 from deoldify_video.media.output import check_output, output_file
@@ -28,6 +29,9 @@ def colorize_photo(
     check_output(source, output, overwrite=options.encode.overwrite)
     photo_format(output)
     colorizer = colorizer or Colorizer(options.color)
+    if options.color.hints is not None:
+        height, width = photo.light.shape
+        colorizer = colorizer.with_hints(read_hints(options.color.hints, width, height))
     factor = options.color.render_factor or colorizer.spec.photo_render_factor
     chroma, size = paint_light(photo.light, colorizer, factor)
     with output_file(output) as temporary:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from deoldify_video.errors import InputError
+from deoldify_video.errors import InputError, UsageError
 from deoldify_video.media.decode import Window
 from deoldify_video.media.encode import picture_format
 from deoldify_video.media.look import look
@@ -47,6 +47,8 @@ def preflight(source: Path, output: Path, options: FilmOptions) -> Preflight:
     info = probe(source)
     if info.kind != "film":
         raise InputError(f"{source} is a photo; name an output with the ending of a picture, such as .png.")
+    if options.color.hints is not None:
+        raise UsageError("colour hints name points of one picture; they work for photos only.")
     video = info.video
     check_output(source, output, overwrite=options.encode.overwrite)
     check_container(info, output, options.encode.codec)

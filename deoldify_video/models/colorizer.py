@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from deoldify_video.models.store import resolve_model
 from deoldify_video.options import ColorOptions
 
 if TYPE_CHECKING:
+    from deoldify_video.color.hints import Hint
     from deoldify_video.media.frame import FilmFrame
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -42,7 +44,15 @@ class Colorizer:
         module = cast(nn.Module, self.network)
         module.to(self.device, DTYPES[self.precision], memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.batch_size = options.batch_size
-        self.fingerprint = f"{path.name} {file_digest(path)}"
+        self.fingerprint = f"{self.spec.name} {file_digest(path)}"
+
+    def with_hints(self, hints: tuple[Hint, ...]) -> Colorizer:
+        """This colorizer, told colours at points; raises `UsageError` where the network takes none."""
+        from deoldify_video.models.zhang import with_hints
+
+        hinted = copy.copy(self)
+        hinted.network = with_hints(self.network, hints)
+        return hinted
 
     def ab(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Colours for grey pictures of one size.
