@@ -34,10 +34,7 @@ class Sample:
 
 
 class ClipReader:
-    """Reads frames of one film at chosen places. Nothing is repaired: what cannot be decoded is not there.
-
-    `decode_s` is the usual time that a frame took to decode, for estimates.
-    """
+    """Reads frames of one film at chosen places. Nothing is repaired: what cannot be decoded is not there."""
 
     def __init__(self, info: MediaInfo) -> None:
         self.info = info

@@ -71,22 +71,29 @@ def _samples(info: MediaInfo) -> Iterator[av.VideoFrame]:
             return
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        stretch = _FORWARD_FRAMES / video.frame_rate / video.time_base
+        frames: Iterator[av.VideoFrame] = iter(())
+        here: int | None = None
         for number in range(SAMPLES):
             wanted = video.start_pts + length * (2 * number + 1) // (2 * SAMPLES)
             try:
-                container.seek(wanted, stream=stream)
-                frame = _frame_at(container, stream, wanted)
+                if here is None or wanted - here > stretch:  # too far to get there by decoding
+                    container.seek(wanted, stream=stream)
+                    frames = container.decode(stream)
+                frame = _frame_at(frames, wanted)
             except (av.error.FFmpegError, ValueError):
+                here = None
                 continue
+            here = frame.pts if frame is not None else None
             if frame is not None and (frame.width, frame.height) == (video.width, video.height):
                 yield frame
             if not length:
                 return
 
 
-def _frame_at(container: av.container.InputContainer, stream: av.VideoStream, wanted: int) -> av.VideoFrame | None:
+def _frame_at(frames: Iterator[av.VideoFrame], wanted: int) -> av.VideoFrame | None:
     frame = None
-    for number, frame in enumerate(container.decode(stream)):
+    for number, frame in enumerate(frames):
         if number >= _FORWARD_FRAMES or (frame.pts is not None and frame.pts >= wanted):
             break
     return frame
