@@ -163,7 +163,10 @@ def main() -> None:
             row = measure(name, options.frames, options.repeat, Path(folder))
             figures = [f"{row[key]:.1f} fps" for key in ("decode", "encode", "passthrough", "network", "bound", "whole")]
             width, height = SIZES[name]
-            print(f"| {name} {width}x{height} | {' | '.join(figures)} | {row['share']:.0%} | {row['peak_mb']:.0f} MB |", flush=True)
+            print(
+                f"| {name} {width}x{height} | {' | '.join(figures)} | {row['share']:.0%} | {row['peak_mb']:.0f} MB |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -32,10 +32,10 @@ from deoldify_video.media.decode import FilmReader
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.probe import MATRIX_NAMES, probe
 from deoldify_video.models.colorizer import Colorizer
-from deoldify_video.options import ColorOptions, DecodeOptions
+from deoldify_video.options import ColorOptions, DecodeOptions, SmoothOptions
 from deoldify_video.temporal.flow import make_flow
 from deoldify_video.temporal.shots import ShotDetector
-from deoldify_video.temporal.smooth import DEFAULT_LOOKAHEAD, DEFAULT_SMOOTHING, Smoother
+from deoldify_video.temporal.smooth import Smoother
 
 NOISE_AB = 6.0
 NOISE_GRID = (7, 4)  # blots across and down the picture
@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--model", default="compact")
     parser.add_argument("--render-factor", type=int)
-    parser.add_argument("--settings", default=f"{DEFAULT_SMOOTHING}:{DEFAULT_LOOKAHEAD},0.8:0")
+    parser.add_argument("--settings", default=f"{SmoothOptions.smoothing}:{SmoothOptions.lookahead},0.8:0")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

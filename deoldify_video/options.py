@@ -12,6 +12,8 @@ MIN_RENDER_FACTOR, MAX_RENDER_FACTOR = 7, 64
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 BIT_DEPTHS = (8, 10, 12, 16)
+FLOWS = ("dis", "dis-fine", "raft")
+MAX_LOOKAHEAD = 25  # frames; each one waits in memory
 CODECS = ("h264", "hevc", "av1", "ffv1", "prores")
 
 
@@ -72,12 +74,22 @@ class ColorOptions:
 
 @dataclass(frozen=True)
 class SmoothOptions:
-    """How strongly colours are held still over time: 0 (each frame for itself) to 1."""
+    """How strongly colours are held still over time: 0 (each frame for itself) to 1.
+
+    `lookahead`: frames that the smoother waits for, to see what comes; `flow`: the optical flow that it follows.
+    """
 
     smoothing: float = 0.9
+    lookahead: int = 4
+    flow: str = "dis"
 
     def __post_init__(self) -> None:
         _require(0 <= self.smoothing <= 1, f"smoothing {self.smoothing} is out of range; use 0 to 1.")
+        _require(
+            0 <= self.lookahead <= MAX_LOOKAHEAD,
+            f"lookahead {self.lookahead} is out of range; use 0 to {MAX_LOOKAHEAD} frames.",
+        )
+        _one_of("flow", self.flow, FLOWS)
 
 
 @dataclass(frozen=True)

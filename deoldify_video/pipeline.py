@@ -15,6 +15,7 @@ from deoldify_video.media.frame import FilmFrame
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import FilmOptions
 from deoldify_video.stages import Stages, through
+from deoldify_video.temporal.flow import make_flow
 from deoldify_video.temporal.keyframes import KeyframeColorizer
 from deoldify_video.temporal.shots import ShotDetector
 from deoldify_video.temporal.smooth import Smoother, Track
@@ -42,7 +43,9 @@ def film_frames(
 ) -> Iterator[tuple[FilmFrame, NDArray[Any]]]:
     """The frames of `reader` from `start` on, each with its chroma planes (2, h, w); frames in equals frames out, in order."""
     background = partial(stages.background, depth=QUEUE_FRAMES)
-    detector, smoother = ShotDetector(), Smoother(options.smooth.smoothing)
+    held = options.smooth
+    flow = make_flow(held.flow, str(colorizer.device))
+    detector, smoother = ShotDetector(), Smoother(held.smoothing, held.lookahead, flow)
     smoother.track = start.track
 
     def paint(frame: FilmFrame) -> tuple[FilmFrame, NDArray[Any]]:

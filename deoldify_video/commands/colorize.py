@@ -69,6 +69,12 @@ def colorize(
     smoothing: Annotated[
         float, typer.Option(help="How still colours hold over time: 0 (off) to 1.", rich_help_panel=_COLORING)
     ] = SmoothOptions.smoothing,
+    lookahead: Annotated[
+        int, typer.Option(help="Frames ahead that smoothing looks at; 0 looks back only.", rich_help_panel=_COLORING)
+    ] = SmoothOptions.lookahead,
+    flow: Annotated[
+        str, typer.Option(help="Optical flow: dis, dis-fine, or raft (a GPU and torchvision).", rich_help_panel=_COLORING)
+    ] = SmoothOptions.flow,
     keyframes: Annotated[
         str | None,
         typer.Option(
@@ -133,8 +139,10 @@ def colorize(
         distance = parse_keyframes(keyframes)
     options = FilmOptions(
         DecodeOptions(parse_time(start), parse_time(end) if end is not None else None, deinterlace),
-        ColorOptions(model, parse_render_factor(render_factor), device, precision, batch_size, style, saturation, distance, hints),
-        SmoothOptions(smoothing),
+        ColorOptions(
+            model, parse_render_factor(render_factor), device, precision, batch_size, style, saturation, distance, hints
+        ),
+        SmoothOptions(smoothing, lookahead, flow),
         EncodeOptions(codec, crf, encoder_preset, overwrite, bit_depth),
         JobOptions(restart, force, allow_truncated, verify),
     )

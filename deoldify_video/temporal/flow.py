@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deoldify_video.errors import DependencyError, UsageError
+from deoldify_video.options import FLOWS
 
 # OpenCV's signatures leave dtypes open; what they are is said here and in the docstrings.
 Grey: TypeAlias = NDArray[Any]  # uint8 (h, w)
@@ -28,8 +29,6 @@ FlowFunction: TypeAlias = Callable[[Grey, Grey], Flow]
 _NO_SECOND_MAP: Any = None  # the stubs of `cv2.remap` do not know that it may be left out
 
 _SUM = np.ones((1, 2), np.float32)  # adds the two channels in `cv2.transform`
-
-FLOWS = ("dis", "dis-fine", "raft")
 
 _GAIN_LIMIT = 2.0  # lamp flicker stays well under one stop
 _GAIN_FLOOR = 8  # grey levels added before dividing, so that black counts for nothing

@@ -27,10 +27,8 @@ from numpy.typing import NDArray
 
 from deoldify_video.errors import UsageError
 from deoldify_video.media.frame import FilmFrame
+from deoldify_video.options import SmoothOptions
 from deoldify_video.temporal.flow import Flow, FlowFunction, Grey, Plane, inside, make_flow, match_light, mismatch, warp
-
-DEFAULT_SMOOTHING = 0.9  # memory of about ten frames to each side
-DEFAULT_LOOKAHEAD = 4  # frames
 
 _STRONGEST = 0.98  # memory of 50 frames; a longer one only follows the drift of the flow
 _WORK_PIXELS = 192 * 192  # ab is soft: the smoother works on a picture of this size and costs the same at every render factor
@@ -85,7 +83,10 @@ class Smoother:
     """
 
     def __init__(
-        self, smoothing: float = DEFAULT_SMOOTHING, lookahead: int = DEFAULT_LOOKAHEAD, flow: FlowFunction | None = None
+        self,
+        smoothing: float = SmoothOptions.smoothing,
+        lookahead: int = SmoothOptions.lookahead,
+        flow: FlowFunction | None = None,
     ) -> None:
         if not 0.0 <= smoothing <= 1.0:
             raise UsageError(f"smoothing must be between 0 and 1, not {smoothing}.")
