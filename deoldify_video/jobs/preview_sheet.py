@@ -17,6 +17,7 @@ from deoldify_video.media.still import PHOTO_FORMATS
 RGB8 = NDArray[np.uint8]
 _PAPER, _INK, _SOFT_INK = 24, 240, 165  # grey values
 _GAP_PX, _MARGIN_PX = 6, 16
+_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 88, cv2.IMWRITE_WEBP_QUALITY, 88]  # other formats pass over it
 _TITLE_PX, _HEAD_PX, _LINE_PX = 30, 24, 21
 
 
@@ -54,7 +55,7 @@ def write_preview(preview: Preview, output: Path) -> None:
     """Draw the sheet into `output`, whose ending names the format; it appears when it is whole. Raises `OutputError`."""
     check_sheet_name(output)
     with output_file(output) as temporary, output_errors(output):
-        done, data = cv2.imencode(output.suffix.lower(), cv2.cvtColor(draw_preview(preview), cv2.COLOR_RGB2BGR))
+        done, data = cv2.imencode(output.suffix.lower(), cv2.cvtColor(draw_preview(preview), cv2.COLOR_RGB2BGR), _QUALITY)
         if not done:
             raise OutputError(f"{output} cannot be written in this format; choose .png.")
         temporary.write_bytes(data.tobytes())
