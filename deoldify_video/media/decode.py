@@ -23,6 +23,7 @@ from deoldify_video.media.timing import PtsClock, rising
 from deoldify_video.options import DecodeOptions
 
 CORRUPT_RUN = 8  # so many undecodable packets in a row end the film
+LONGEST_FRAME_S = 10  # a last frame that claims to show longer than this is damaged
 SEEKABLE_FORMATS = ("matroska", "mp4")  # those with an index that leads to key pictures; others are read from the beginning
 SEEK_MARGIN_FRAMES = 64  # sought this far ahead of a frame, so that no picture it depends on is missing (open GOPs, fields)
 PLANAR_LUMA = ("yuv", "gray", "nv12", "nv21", "nv16", "nv24")  # pixel formats whose first plane is Y', as it is
@@ -131,6 +132,7 @@ class FilmReader:
         turns = video.rotation_deg // 90
         size = self.grey_size if turns % 2 == 0 else self.grey_size[::-1]
         end_pts = None if self.options.end_s is None else video.start_pts + round(self.options.end_s / video.time_base)
+        longest = LONGEST_FRAME_S / video.time_base
         for number, (pts, frame) in self._wanted():
             if end_pts is not None and pts >= end_pts:
                 break
@@ -140,7 +142,7 @@ class FilmReader:
             luma = luma_plane(frame)
             small = cv2.resize(luma[self.window.slices], size, interpolation=cv2.INTER_AREA)
             grey = np.ascontiguousarray(np.rot90(luma_to_grey(small, samples), turns))
-            self.stats.last_duration = frame.duration or self._clock.step
+            self.stats.last_duration = frame.duration if 0 < frame.duration <= longest else self._clock.step
             yield FilmFrame(index=number, pts=pts, luma=luma, grey=grey)
         if self.stats.frames == self.begin.frame == 0:
             raise InputError(f"{self.info.path} holds no frame that can be decoded" + self._between())

@@ -31,11 +31,15 @@ _MANY_STEPS = 1000  # different ones: certainly no constant rate
 class Survey:
     """What the packets say.
 
-    `pictures` counted and their bytes, first and last second of any stream and of the picture, `declared_s` the length that the
-    header promises and `declared_pictures` their number (0: none), `missing_picture_s`
-    how far the picture ends before an end of its own that is declared; whether the file can be read to its end, how many packets the
-    container itself calls damaged. `constant_rate` is whether pictures follow each other evenly; `holes` are places where, in a film
-    that is otherwise even, `lost_pictures` seem to be missing, the first at `first_hole_s`.
+    - `pictures`, `picture_bytes`: how many there are of the film's, and their size
+    - `start_s`, `end_s`: the first and last second of any stream; `picture_start_s` of the picture
+    - `declared_s`, `declared_pictures`: what the header promises, 0 where it does not
+    - `missing_picture_s`: how far the picture ends before an end of its own that is declared
+    - `readable`: whether the file can be read to its end
+    - `damaged_packets`: those that the container itself calls damaged
+    - `begins_at_zero`: whether films in such a container usually do
+    - `constant_rate`: whether pictures follow each other evenly
+    - `holes`: places in an otherwise even film where `lost_pictures` seem to be missing, the first at `first_hole_s`
     """
 
     pictures: int
@@ -48,6 +52,7 @@ class Survey:
     missing_picture_s: float
     readable: bool
     damaged_packets: int
+    begins_at_zero: bool
     constant_rate: bool
     holes: int
     lost_pictures: int
@@ -83,6 +88,8 @@ class Survey:
                 f"{self.lost_pictures} pictures seem to be missing in {self.holes} places, the first after {self.first_hole_s:.1f} s; "
                 "those before them are shown longer."
             )
+        if self.begins_at_zero and self.start_s > LATE_S:
+            found.append(f"the film begins at {self.start_s:.1f} s; if there was something before, it is missing.")
         if self.picture_start_s - self.start_s > LATE_S:
             found.append(f"the picture begins {self.picture_start_s - self.start_s:.1f} s after the sound.")
         return found
@@ -181,6 +188,7 @@ def survey(info: MediaInfo) -> Survey:
         missing_picture_s=max(0.0, declared_end_s - float(picture_end)),
         readable=readable,
         damaged_packets=damaged,
+        begins_at_zero="matroska" in info.format_name,
         constant_rate=even,
         holes=holes,
         lost_pictures=lost,

@@ -39,7 +39,8 @@ class Verdict:
     """What the comparison found. `problems` are sentences, none when all is well.
 
     `worst_stamp_s` is how far the stamp of a frame lies from where it should be, `shift_s` by how much all streams together begin
-    later than in the source (some containers begin at zero), `duration_s` and `expected_duration_s` the length of the picture.
+    later than in the source (some containers begin at zero). `duration_s` and `expected_duration_s` are the length of the picture;
+    Matroska need not say how long the last frame shows, then it ends with that frame's stamp.
     """
 
     frames: int
@@ -109,7 +110,7 @@ def verify_film(
         problems.append(f"it has {len(found)} frames instead of {len(expected)}.")
     elif worst > tolerance:
         problems.append(f"its frames are up to {worst:.3f} s away from their time.")
-    elif abs(duration - wanted) > tolerance + float(1 / video.frame_rate):
+    elif found and pictures.end_s > found[-1] and abs(duration - wanted) > tolerance + float(1 / video.frame_rate):
         problems.append(f"its picture lasts {duration:.3f} s instead of {wanted:.3f} s.")
     streams = []
     originals = _read_copied(info, span)
