@@ -43,19 +43,20 @@ def preview(
     began = time.monotonic()
     from deoldify_video.media.output import check_output
     from deoldify_video.media.probe import probe
+    from deoldify_video.media.still import photo_format
     from deoldify_video.options import SmoothOptions
 
     probe(source)  # before torch is imported, so that a wrong input is known at once
     check_output(source, output, overwrite=overwrite)
+    photo_format(output)
     chosen_styles, chosen_models = split(styles), split(models)
     single = len(chosen_styles) == len(chosen_models) == 1
     factors = parse_factors(render_factors or RENDER_FACTORS) if render_factors or single else [None]
     smooth = SmoothOptions(smoothing)
     from deoldify_video.jobs.preview import make_choices
     from deoldify_video.jobs.preview import preview as make_preview
-    from deoldify_video.jobs.preview_sheet import check_sheet_name, write_preview
+    from deoldify_video.jobs.preview_sheet import write_preview
 
-    check_sheet_name(output)
     choices = make_choices(chosen_models, chosen_styles, factors)
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
     with console.status("Looking for shots") as status:

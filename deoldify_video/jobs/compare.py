@@ -17,13 +17,13 @@ import av.error
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from deoldify_video.errors import InputError, UsageError
 from deoldify_video.jobs.compose import Composer, Layout, Planes, even_size
 from deoldify_video.media.encode import PartWriter
 from deoldify_video.media.mux import EncodedFilm, Span, write_film
-from deoldify_video.media.output import check_output, output_errors, output_file
+from deoldify_video.media.output import check_output, output_file
+from deoldify_video.media.pictures import read_picture, write_picture
 from deoldify_video.media.probe import MATRIX_NAMES, MAX_PIXELS, MediaInfo, film_stream, probe
 from deoldify_video.media.still import photo_format
 from deoldify_video.media.streams import container_format
@@ -32,7 +32,6 @@ from deoldify_video.options import EncodeOptions
 
 _CODEC = "h264"
 _CONTAINERS = ("mp4", "mov", "matroska", "mpegts")  # those that hold this codec, and frames of uneven length
-_PHOTO_OPTIONS = {"JPEG": {"quality": 95}, "WEBP": {"quality": 95}}
 
 
 @dataclass(frozen=True)
@@ -79,25 +78,13 @@ def compare(
 
 def _compare_photos(first: Path, second: Path, output: Path, mode: str, labels: tuple[str, str]) -> Comparison:
     photo_format(output)
-    pictures = [_read_colours(path) for path in (first, second)]
+    pictures = [read_picture(path) for path in (first, second)]
     height, width = pictures[0].shape[:2]
     pictures[1] = cv2.resize(pictures[1], (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     composer = Composer(Layout(mode, width, height), labels)
     joined = composer.join_rgb(*pictures)
-    with output_file(output) as temporary, output_errors(output):
-        Image.fromarray(joined).save(temporary, format=photo_format(output), **_PHOTO_OPTIONS.get(photo_format(output), {}))
+    write_picture(output, joined)
     return Comparison(str(output), "photo", 1, joined.shape[1], joined.shape[0], None, [])
-
-
-def _read_colours(path: Path) -> NDArray[np.uint8]:
-    """A photo as it is shown: upright, RGB uint8 (H, W, 3). Raises `InputError`."""
-    try:
-        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        raise InputError(f"{path} is no picture that can be read ({str(error).splitlines()[0]}).") from error
-    if pixels is None:
-        raise InputError(f"{path} is no picture that can be read (it is damaged, or of a kind that is not supported).")
-    return np.ascontiguousarray(pixels[..., ::-1], np.uint8)
 
 
 def _compare_films(

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deoldify_video.errors import OutputError, UsageError
 from deoldify_video.jobs.preview import Column, Preview, clock, duration_text
 from deoldify_video.media.labels import shortened, text_mask
-from deoldify_video.media.output import output_errors, output_file
-from deoldify_video.media.still import PHOTO_FORMATS
+from deoldify_video.media.pictures import write_picture
 
 RGB8 = NDArray[np.uint8]
 _PAPER, _INK, _SOFT_INK = 24, 240, 165  # grey values
 _GAP_PX, _MARGIN_PX = 6, 16
-_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 88, cv2.IMWRITE_WEBP_QUALITY, 88]  # other formats pass over it
 _TITLE_PX, _HEAD_PX, _LINE_PX = 30, 24, 21
 
 
@@ -52,19 +48,11 @@ def draw_preview(preview: Preview) -> RGB8:
 
 
 def write_preview(preview: Preview, output: Path) -> None:
-    """Draw the sheet into `output`, whose ending names the format; it appears when it is whole. Raises `OutputError`."""
-    check_sheet_name(output)
-    with output_file(output) as temporary, output_errors(output):
-        done, data = cv2.imencode(output.suffix.lower(), cv2.cvtColor(draw_preview(preview), cv2.COLOR_RGB2BGR), _QUALITY)
-        if not done:
-            raise OutputError(f"{output} cannot be written in this format; choose .png.")
-        temporary.write_bytes(data.tobytes())
+    """Draw the sheet into `output`, whose ending names the format; it appears when it is whole.
 
-
-def check_sheet_name(output: Path) -> None:
-    """Raises `UsageError` for a sheet that is to be no picture."""
-    if output.suffix.lower() not in PHOTO_FORMATS:
-        raise UsageError(f"{output.name} has no ending of a picture; name the sheet .png or .jpg.")
+    Raises `UsageError` for an ending that is no picture, else `OutputError`.
+    """
+    write_picture(output, draw_preview(preview))
 
 
 def _subtitle(preview: Preview) -> str:
