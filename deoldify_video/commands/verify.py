@@ -37,7 +37,8 @@ def verify(
         typer.echo(json.dumps({"source": str(source), "output": str(output)} | verdict.as_dict()))
     if not verdict.ok:
         raise VerificationError(f"{output} is not what {source} should become: {' '.join(verdict.problems)}")
-    copied = ", ".join(f"{s.kind} ({s.codec}, {s.packets} packets)" for s in verdict.streams) or "no other streams"
+    copied = ", ".join(f"{s.kind} ({s.codec}, {s.packets} packets)" if s.packets else s.kind for s in verdict.streams)
     Console(stderr=True, quiet=quiet, soft_wrap=True).print(
-        f"[green]{output}[/]: {verdict.frames} frames at their times, unchanged: {copied}.", highlight=False
+        f"[green]{output}[/]: {verdict.frames} frames at their times; unchanged: {copied or 'no other streams'}.",
+        highlight=False,
     )

@@ -61,11 +61,12 @@ class Journal:
             raise OutputError(f"another run is working on {output}; wait for it or stop it.")
         self.segments: list[Segment] = []
         try:
-            entries = [] if restart else _read_lines(self.path)
-            if entries:
-                _compare(entries[0], fingerprint)
-                self.segments = self._whole(entries[1:])
-            self._rewrite(fingerprint)
+            with output_errors(self.folder):
+                entries = [] if restart else _read_lines(self.path)
+                if entries:
+                    _compare(entries[0], fingerprint)
+                    self.segments = self._whole(entries[1:])
+                self._rewrite(fingerprint)
         except BaseException:
             self._unlock()
             raise
@@ -126,15 +127,14 @@ class Journal:
         keep = {self.path, self.folder / "lock"}
         for number in range(len(self.segments)):
             keep |= {self.part_path(number), self.track_path(number)}
-        with output_errors(self.path):
-            for stray in set(self.folder.iterdir()) - keep:
-                stray.unlink()
-            temporary = self.path.with_suffix(".new")
-            lines = [fingerprint, *(asdict(segment) for segment in self.segments)]
-            temporary.write_bytes(b"".join(map(_line, lines)))
-            _sync(temporary)
-            temporary.replace(self.path)
-            sync_folder(self.folder)
+        for stray in set(self.folder.iterdir()) - keep:
+            stray.unlink()
+        temporary = self.path.with_suffix(".new")
+        lines = [fingerprint, *(asdict(segment) for segment in self.segments)]
+        temporary.write_bytes(b"".join(map(_line, lines)))
+        _sync(temporary)
+        temporary.replace(self.path)
+        sync_folder(self.folder)
 
 
 def _line(entry: dict[str, Any]) -> bytes:

@@ -71,10 +71,16 @@ def check_container(info: MediaInfo, output: Path, codec: str) -> None:
         film = film_stream(source)
         for stream in source.streams:
             if film is not None and stream.index != film.index and stream.type != "data" and not can_hold(name, stream):
-                known = next((s for s in info.streams if s.index == stream.index), None)
-                what = "cover art" if known and known.cover_art else f"a stream of {stream.type}"
-                kind = f" ({known.codec})" if known and known.codec != "unknown" else ""
-                raise UsageError(f"{output.suffix} cannot hold {what}{kind}, which the film has; write to .mkv instead.")
+                what = _in_words(info, stream)
+                raise UsageError(f"{output.suffix} cannot hold {what}, which the film has; write to .mkv instead.")
+
+
+def _in_words(info: MediaInfo, stream: Any) -> str:
+    if stream.type == "attachment":
+        return "an attached file"
+    known = next((s for s in info.streams if s.index == stream.index), None)
+    what = "cover art" if is_cover_art(stream) else f"a stream of {stream.type}"
+    return f"{what} ({known.codec})" if known and known.codec != "unknown" else what
 
 
 def check_rate(output: Path, *, constant: bool) -> None:

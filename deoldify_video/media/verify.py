@@ -20,7 +20,7 @@ from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art, pro
 from deoldify_video.options import DecodeOptions
 
 ADTS_SYNC = 0xFFF  # transport streams carry AAC with a header of its own on every packet
-COMPARED = ("audio", "subtitle", "cover art", "attachment")
+COMPARED = ("video", "audio", "subtitle", "cover art", "attachment")
 
 
 @dataclass(frozen=True)

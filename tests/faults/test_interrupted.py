@@ -255,7 +255,7 @@ def test_sigint_once_twice(film, tmp_path, nursery, times, kept):
     assert len(_read_lines(journal)) == 1 + kept  # the fingerprint and the finished segments
 
 
-@pytest.mark.parametrize("stage", ["decode", "colorize", "paint", "encode"])
+@pytest.mark.parametrize("stage", ["decode", "colorize", "smooth", "paint", "encode"])
 def test_stage_failure_no_deadlock(film, tmp_path, stub_colorizer, short_segments, monkeypatch, stage):
     def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError(stage)
@@ -264,6 +264,8 @@ def test_stage_failure_no_deadlock(film, tmp_path, stub_colorizer, short_segment
         monkeypatch.setattr("deoldify_video.media.decode.luma_to_grey", fails)
     elif stage == "colorize":
         monkeypatch.setattr(stub_colorizer, "ab", fails)
+    elif stage == "smooth":
+        monkeypatch.setattr("deoldify_video.temporal.smooth.Smoother.push", fails)
     elif stage == "paint":
         monkeypatch.setattr("deoldify_video.color.paint.Painter.chroma", fails)
     else:

@@ -300,3 +300,21 @@ def test_a_wrong_result_never_gets_its_name(tmp_path, stub_colorizer, monkeypatc
     report = colorize_film(source, output, unverified, colorizer=stub_colorizer)
     assert (report.resumed_frames, report.verification) == (20, None)
     assert stamps(output) == stamps(source)
+
+
+def test_a_second_picture_stream_is_copied(tmp_path, stub_colorizer):
+    first, second = make_film(tmp_path / "a.mkv", frames=20), make_film(tmp_path / "b.mkv", frames=20, shots=2, audio=None)
+    source = tmp_path / "old.mkv"
+    with av.open(str(first)) as one, av.open(str(second)) as two, av.open(str(source), "w") as target:
+        pairs = [(one, stream, target.add_stream_from_template(stream)) for stream in one.streams]
+        pairs += [(two, stream, target.add_stream_from_template(stream)) for stream in two.streams]
+        for container, stream, copy in pairs:
+            container.seek(0)
+            for packet in container.demux(stream):
+                if packet.size:
+                    packet.stream = copy
+                    target.mux(packet)
+    output = tmp_path / "new.mkv"
+    report = colorize_film(source, output, H264, colorizer=stub_colorizer)
+    assert [(s["kind"], s["same_bytes"]) for s in report.verification["streams"]] == [("video", True), ("audio", True)]
+    assert contents(output) == contents(source)
