@@ -18,6 +18,7 @@ from deoldify_video.jobs.sampling import sample_film
 from deoldify_video.media.clips import ClipReader
 from deoldify_video.media.probe import MediaInfo, probe
 from deoldify_video.media.still import read_photo
+from deoldify_video.media.survey import survey
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import ColorOptions, EncodeOptions
 
@@ -160,7 +161,8 @@ class _FilmSubject:
         found = sample_film(reader, shots)
         self._bench, self._smoothing = Bench(reader, found.shots), smoothing
         self._other_s = self._bench.other_stages_s(EncodeOptions())
-        self.frames = info.video.frames or round(info.duration_s * info.video.frame_rate) or 1
+        # Headers say how many frames there are, or how long they last; where they don't, packets are counted.
+        self.frames = info.video.frames or round(info.duration_s * info.video.frame_rate) or survey(info).pictures
         self.rows = [f"{clock(shot.seconds)}  {shot.kind}".strip() for shot in found.shots]
         self.originals = self._bench.originals()
         self.warnings = list(info.video.warnings)

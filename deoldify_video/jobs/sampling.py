@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ PLACES_PER_SHOT = 4  # looked at for every shot that is wanted
 CLIP_FRAMES = 3  # neighbouring frames of a shot that are coloured
 _SEARCHED_FRAMES = 12  # read at each place, to find so many of one shot
 _FORWARD_FRAMES = 120  # decoded at most to get away from a key picture, where there are too few of them
+_READ_FRAMES = 1500  # of a film that cannot be sought, or is no longer than this
 _SMALL = (80, 60)  # px: pictures are told apart at this size
 _CORNERS_PX = (240, 180)  # by their corners at this one
 _CORNERS = 400  # at most
@@ -87,16 +88,9 @@ class FilmSample:
 def sample_film(reader: ClipReader, count: int, part: DecodeOptions | None = None) -> FilmSample:
     """Find `count` shots all over the film, or its wanted `part`; fewer where there are not so many.
 
-    Sets the reader's window inside black borders.
-
-    Raises `InputError` when not one frame can be decoded.
+    Sets the reader's window inside black borders. Raises `InputError` when not one frame can be decoded.
     """
-    places = _places(reader.info, count * PLACES_PER_SHOT, part or DecodeOptions())
-    candidates = _candidates(reader, places, 0)
-    if len(candidates) < count:  # few key pictures: look between them
-        candidates = _candidates(reader, places, _FORWARD_FRAMES)
-    if not candidates:
-        raise InputError(f"{reader.info.path} holds no frame that can be decoded; it is damaged.")
+    candidates = _all_candidates(reader, count, part or DecodeOptions())
     lumas = [_eight_bit(candidate.sample.luma, reader.depth) for candidate in candidates]
     reader.window = find_window(lumas, full_range=reader.full_range)
     chosen = choose(candidates, count, lambda candidate: faces_in(reader.grey(candidate.sample.luma, _face_size(reader))))
@@ -110,20 +104,39 @@ def sample_film(reader: ClipReader, count: int, part: DecodeOptions | None = Non
     return FilmSample(shots, float(np.mean(coloured)) >= 0.25)
 
 
-def _places(info: MediaInfo, count: int, part: DecodeOptions) -> list[int]:
-    """Stamps of so many even places; only the beginning of a film that does not say how long it is."""
+def _all_candidates(reader: ClipReader, count: int, part: DecodeOptions) -> list[_Candidate]:
+    """Frames at even places: key pictures; where those are few what lies between them, or in a short film, or one that cannot be
+    sought, what is found by reading. Raises `InputError`.
+    """
+    number, rate = count * PLACES_PER_SHOT, reader.info.video.frame_rate
+    first, length = _span(reader.info, part)
+    places = [first + length * (2 * n + 1) // (2 * number) for n in range(number if length else 1)]
+    candidates = _candidates(reader, (reader.sample(place, 0) for place in places))
+    if len(candidates) < count and reader.info.duration_s * rate > _READ_FRAMES:
+        candidates = _candidates(reader, (reader.sample(place, _FORWARD_FRAMES) for place in places))
+    if len(candidates) < count:
+        frames = min(round(length * reader.info.video.time_base * rate), _READ_FRAMES)
+        stride = max(1, frames // number) if frames else round(rate)
+        read = reader.read_through(stride, _READ_FRAMES)
+        wanted = (sample for sample in read if sample.pts >= first and (not length or sample.pts < first + length))
+        candidates = max(candidates, _candidates(reader, wanted), key=len)
+    if not candidates:
+        raise InputError(f"{reader.info.path} holds no frame that can be decoded; it is damaged.")
+    return candidates
+
+
+def _span(info: MediaInfo, part: DecodeOptions) -> tuple[int, int]:
+    """First stamp of the wanted part and its length in ticks; 0 where the film does not say how long it is."""
     video = info.video
-    first = video.start_pts + round(part.start_s / video.time_base)
     end_s = info.duration_s if part.end_s is None else min(part.end_s, info.duration_s or part.end_s)
     length = max(0, round((end_s - part.start_s) / video.time_base))
-    return [first + length * (2 * number + 1) // (2 * count) for number in range(count if length else 1)]
+    return video.start_pts + round(part.start_s / video.time_base), length
 
 
-def _candidates(reader: ClipReader, places: list[int], forward: int) -> list[_Candidate]:
-    """What lies at the places: each frame once, those that show nothing only where there is nothing else."""
+def _candidates(reader: ClipReader, samples: Iterable[Sample | None]) -> list[_Candidate]:
+    """Each frame once, those that show nothing only where there is nothing else."""
     found: dict[int, _Candidate] = {}
-    for place in places:
-        sample = reader.sample(place, forward)
+    for sample in samples:
         if sample is not None and sample.pts not in found:
             corners = Corners(reader.grey(sample.luma, _CORNERS_PX))
             found[sample.pts] = _Candidate(sample, reader.grey(sample.luma, _SMALL), corners)

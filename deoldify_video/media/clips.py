@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import dropwhile, islice
 from statistics import median
 from typing import Any
 
@@ -19,6 +20,7 @@ from deoldify_video.errors import InputError
 from deoldify_video.media.decode import Window, has_luma_plane, luma_plane
 from deoldify_video.media.look import colour_spread
 from deoldify_video.media.probe import MATRIX_NAMES, MAX_PIXELS, MediaInfo, film_stream
+from deoldify_video.media.timing import PtsClock, rising
 
 
 @dataclass(frozen=True)
@@ -52,22 +54,25 @@ class ClipReader:
 
     def sample(self, place: int, forward: int) -> Sample | None:
         """The key picture before the stamp `place`, or the frame that lies up to `forward` frames nearer to it."""
-        last: Sample | None = None
-        for number, (pts, frame) in enumerate(self._from(place)):
-            last = Sample(pts, self._luma(frame), colour_spread(frame))
-            if number >= forward or pts >= place:
+        last: tuple[int, av.VideoFrame] | None = None
+        for number, last in enumerate(self._from(place)):
+            if number >= forward or last[0] >= place:
                 break
-        return last
+        return self._sample(*last) if last is not None else None
+
+    def read_through(self, stride: int, limit: int) -> list[Sample]:
+        """Every `stride`-th of the first `limit` frames, without seeking."""
+        frames = enumerate(islice(self._from(None), limit))
+        return [self._sample(pts, frame) for number, (pts, frame) in frames if number % stride == 0]
 
     def clip(self, pts: int, count: int) -> list[NDArray[Any]]:
-        """The luma of the frame stamped `pts` and of up to `count` - 1 frames behind it."""
-        lumas: list[NDArray[Any]] = []
-        for stamp, frame in self._from(pts):
-            if stamp >= pts:
-                lumas.append(self._luma(frame))
-            if len(lumas) == count:
-                break
-        return lumas
+        """The luma of the frame stamped `pts` and of up to `count` - 1 frames behind it; nothing where there is no such frame."""
+        for place in (pts, None):  # where seeking does not lead there, it is read from the beginning
+            frames = dropwhile(lambda item: item[0] < pts, self._from(place))
+            found = list(islice(frames, count))
+            if found and found[0][0] == pts:
+                return [self._luma(frame) for _, frame in found]
+        return []
 
     def grey(self, luma: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
         """A small upright copy of `luma`, uint8 (h, w), full range; `size` is (width, height), black borders are left out."""
@@ -77,26 +82,40 @@ class ClipReader:
         samples = SampleRange.of(self.depth, full=self.full_range)
         return np.ascontiguousarray(np.rot90(luma_to_grey(small, samples), turns))
 
-    def _from(self, place: int) -> Iterator[tuple[int, av.VideoFrame]]:
+    def _from(self, place: int | None) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Frames with their stamps, from the key picture before `place` on; None: from the beginning, stamps repaired."""
         video = self.info.video
         with av.open(str(self.info.path), metadata_errors="replace") as container:
             stream = film_stream(container)
             if stream is None:
                 raise InputError(f"{self.info.path} changed while it was read.")
-            # Threads that decode frames side by side would decode a dozen more than are wanted.
-            stream.thread_type = "SLICE"
+            # Threads that decode frames side by side would decode a dozen more than are wanted of a clip.
+            stream.thread_type = "AUTO" if place is None else "SLICE"
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             try:
-                container.seek(place, stream=stream)
-                frames = container.decode(stream)
-                began = time.perf_counter()
-                for frame in frames:
-                    self._seconds.append(time.perf_counter() - began)
-                    if frame.pts is not None and (frame.width, frame.height) == (video.width, video.height):
-                        yield frame.pts, frame
-                    began = time.perf_counter()
+                frames = self._timed(container.decode(stream))
+                if place is None:
+                    clock = PtsClock(video.frame_rate, video.time_base)
+                    yield from rising(
+                        frames, lambda frame: frame.pts if frame.pts is not None else frame.dts, clock, video.start_pts
+                    )
+                else:
+                    container.seek(place, stream=stream)
+                    yield from ((frame.pts, frame) for frame in frames if frame.pts is not None)
             except (av.error.FFmpegError, ValueError):
                 return  # a damaged place; there are others
+
+    def _timed(self, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        """Frames of the film's own size; how long each takes is noted."""
+        began = time.perf_counter()
+        for frame in frames:
+            self._seconds.append(time.perf_counter() - began)
+            if (frame.width, frame.height) == (self.info.video.width, self.info.video.height):
+                yield frame
+            began = time.perf_counter()
+
+    def _sample(self, pts: int, frame: av.VideoFrame) -> Sample:
+        return Sample(pts, self._luma(frame), colour_spread(frame))
 
     def _luma(self, frame: av.VideoFrame) -> NDArray[Any]:
         if self._convert_to is None:

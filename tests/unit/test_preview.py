@@ -91,6 +91,19 @@ def test_a_film_with_one_key_picture_is_looked_at_between(tmp_path):
     assert [int(shot.seconds / 1.2) for shot in sample_film(ClipReader(probe(path)), 2).shots] == [0, 1]
 
 
+@pytest.mark.parametrize(("name", "container"), [("old.ts", None), ("old.h264", "h264")])
+def test_files_that_cannot_be_sought_are_read(name, container, tmp_path):
+    path = make_film(tmp_path / name, frames=75, size=SIZE, shots=3, audio=None, container=container)
+    found = sample_film(ClipReader(probe(path)), 3)
+    assert [int(shot.seconds) for shot in found.shots] == [0, 1, 2]
+    assert all(shot.lumas for shot in found.shots)
+
+
+def test_frames_are_counted_where_no_header_tells(tmp_path, stub_colorizer):
+    path = make_film(tmp_path / "old.h264", frames=30, size=SIZE, audio=None, container="h264")
+    assert preview(path, [Choice(render_factor=8)], shots=1).frames == 30
+
+
 def test_a_clip_ends_before_the_cut(tmp_path):
     path = make_film(tmp_path / "old.mkv", frames=4, size=SIZE, shots=2, audio=None)
     shots = sample_film(ClipReader(probe(path)), 1).shots
