@@ -39,6 +39,7 @@ class Survey:
     - `damaged_packets`: those that the container itself calls damaged
     - `begins_at_zero`: whether films in such a container usually do
     - `constant_rate`: whether pictures follow each other evenly
+    - `sparse`: whether they do so at less than half of the rate that the header promises
     - `holes`: places in an otherwise even film where `lost_pictures` seem to be missing, the first at `first_hole_s`
     """
 
@@ -54,6 +55,7 @@ class Survey:
     damaged_packets: int
     begins_at_zero: bool
     constant_rate: bool
+    sparse: bool
     holes: int
     lost_pictures: int
     first_hole_s: float
@@ -90,6 +92,8 @@ class Survey:
             )
         if self.begins_at_zero and self.start_s > LATE_S:
             found.append(f"the film begins at {self.start_s:.1f} s; if there was something before, it is missing.")
+        if self.sparse:
+            found.append("pictures come much more rarely than the frame rate of the header promises; many may be missing.")
         if self.picture_start_s - self.start_s > LATE_S:
             found.append(f"the picture begins {self.picture_start_s - self.start_s:.1f} s after the sound.")
         return found
@@ -190,6 +194,7 @@ def survey(info: MediaInfo) -> Survey:
         damaged_packets=damaged,
         begins_at_zero="matroska" in info.format_name,
         constant_rate=even,
+        sparse=steps.usual * info.video.time_base * info.video.frame_rate > 2,
         holes=holes,
         lost_pictures=lost,
         first_hole_s=float(first_hole * info.video.time_base),

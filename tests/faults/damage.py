@@ -61,3 +61,16 @@ def index_first(path: Path, source: Path) -> Path:
                 packet.stream = streams[packet.stream_index]
                 new.mux(packet)
     return path
+
+
+def with_packets(path: Path, source: Path, change: Callable[[av.Packet], None]) -> Path:
+    """Write the packets of `source` anew after `change(packet)` for every one of the picture's."""
+    with av.open(str(source)) as old, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as new:
+        streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux():
+            if packet.size:
+                if packet.stream.type == "video":
+                    change(packet)
+                packet.stream = streams[packet.stream_index]
+                new.mux(packet)
+    return path

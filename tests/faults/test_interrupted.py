@@ -66,7 +66,7 @@ def test_kill_and_resume(film, nursery, uninterrupted, tmp_path, share):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.mkv"]
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=st.integers(1, 200), second=st.integers(1, 200), old=st.booleans())
 def test_kill_anywhere(film, nursery, uninterrupted, tmp_path, first, second, old):
     whole, events = uninterrupted

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import accumulate, cycle, islice, pairwise
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from damage import with_packets
 from hypothesis import given
 from hypothesis import strategies as st
 from synth import blank_frame, light, make_film, planes, sound_packets, stamps, write_plane
@@ -20,19 +20,6 @@ from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, Sm
 
 OPTIONS = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.0))
 MILLISECOND = Fraction(1, 1000)
-
-
-def with_packets(path: Path, source: Path, change) -> Path:
-    """Write the packets of `source` anew after `change(packet)` for every one of the picture's."""
-    with av.open(str(source)) as old, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as new:
-        streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
-        for packet in old.demux():
-            if packet.size:
-                if packet.stream.type == "video":
-                    change(packet)
-                packet.stream = streams[packet.stream_index]
-                new.mux(packet)
-    return path
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
