@@ -1,6 +1,7 @@
 """Prints the speed table of docs/performance.md: every part of the film path alone, and the whole program against its bound.
 
     python benchmarks/film.py [--frames 300] [--repeat 3] [--sizes SD,HD]
+    python benchmarks/film.py --memory [--render-factor 7]     peak memory of an SD film of one minute and of ten
 
 Makes its own clips: photographs that ship with scikit-image under a moving camera, with film grain. The parts are measured in
 one run on the same clip; the whole program is a process of its own (start-up and loading of the network are left out of its
@@ -113,18 +114,19 @@ class Parts:
         return fps(4 * NETWORK_BATCHES, lambda: [self.colorizer.ab(batch) for _ in range(NETWORK_BATCHES)])
 
 
-def whole_program(clip: Path, output: Path) -> tuple[float, float]:
+def whole_program(clip: Path, output: Path, render_factor: int | None = None) -> tuple[float, float]:
     """Frames per second and peak memory in MB of the program in a process of its own."""
     command = [sys.executable, __file__, "--child", str(clip), str(output)]
+    command += ["--render-factor", str(render_factor)] if render_factor else []
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return report["fps"], report["peak_mb"]
 
 
-def child(clip: Path, output: Path) -> None:
+def child(clip: Path, output: Path, render_factor: int | None) -> None:
     """Colorize `clip` and print what it took."""
     from deoldify_video import FilmOptions, colorize_film
 
-    options = FilmOptions(encode=EncodeOptions(overwrite=True))
+    options = FilmOptions(color=ColorOptions(render_factor=render_factor), encode=EncodeOptions(overwrite=True))
     colorizer = Colorizer(options.color)
     report = colorize_film(clip, output, options, colorizer=colorizer)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -146,15 +148,30 @@ def measure(name: str, frames: int, repeat: int, folder: Path) -> dict[str, floa
     return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
 
 
+def compare_memory(render_factor: int, folder: Path) -> None:
+    """Print the peak memory of a short and of a long film."""
+    for minutes in (1, 10):
+        clip = folder / f"{minutes}.mp4"
+        make_clip(clip, SIZES["SD"], minutes * 60 * 25)
+        speed, peak_mb = whole_program(clip, folder / f"{minutes}-colour.mp4", render_factor)
+        print(f"{minutes} min: peak {peak_mb:.0f} MB ({speed:.1f} fps)", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--sizes", default="SD,HD")
     parser.add_argument("--child", nargs=2, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--render-factor", type=int)
     options = parser.parse_args()
     if options.child:
-        child(*options.child)
+        child(*options.child, options.render_factor)
+        return
+    if options.memory:
+        with tempfile.TemporaryDirectory() as folder:
+            compare_memory(options.render_factor or 7, Path(folder))
         return
     print("| clip | decode | encode | passthrough | network | bound | whole program | share of bound | peak memory |")
     print("|---|---|---|---|---|---|---|---|---|")
