@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 
+import numpy as np
 import pytest
+from synth import make_film, planes
 from typer import Context
 from typer.main import get_command
 
 from deoldify_video.app import app, main
 from deoldify_video.commands.completion import complete_preset
+from deoldify_video.media.probe import probe
 from deoldify_video.presets import PRESETS
 
 
@@ -122,6 +125,20 @@ def test_an_own_preset_stands_on_another_and_may_replace_the_programs(config, ch
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_of_the_program_can_be_used(name, config, chosen):
     assert chosen("--preset", name).smooth.smoothing == 0.9
+
+
+def test_the_archive_preset_keeps_the_light_exactly_in_ten_bits(config, run, stub_spec, tmp_path):
+    film = make_film(tmp_path / "old.mkv", frames=4)
+    code, out, err = run("colorize", str(film), "-o", str(tmp_path / "new.mkv"), "--preset", "archive", "--json")
+    assert code == 0, err
+    assert json.loads(out)["verification"]["ok"]
+    video = probe(tmp_path / "new.mkv").video
+    assert (video.codec, video.pix_fmt) == ("ffv1", "yuv420p10le")
+    for before, after in zip(planes(film), planes(tmp_path / "new.mkv"), strict=True):
+        assert np.array_equal(after, before.astype(np.uint16) << 2)
+    code, _, err = run("colorize", str(film), "-o", str(tmp_path / "odd.mkv"), "--bit-depth", "9")
+    assert code == 2
+    assert "bit depth 9" in err
 
 
 @pytest.mark.parametrize(
