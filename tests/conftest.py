@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,14 @@ from deoldify_video.options import ColorOptions
 def few_threads() -> None:
     """The pictures are tiny: more threads only get in each other's way."""
     torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def no_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the developer has configured for themselves is nobody's test."""
+    for name in [name for name in os.environ if name.startswith("DEOLDIFY_VIDEO_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DEOLDIFY_VIDEO_CONFIG", str(tmp_path_factory.getbasetemp() / "no-config.toml"))
 
 
 class StubNetwork(nn.Module):
