@@ -27,7 +27,9 @@ def no_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """What the developer has configured for themselves is nobody's test."""
     for name in [name for name in os.environ if name.startswith("DEOLDIFY_VIDEO_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("DEOLDIFY_VIDEO_CONFIG", str(tmp_path_factory.getbasetemp() / "no-config.toml"))
+    empty = tmp_path_factory.getbasetemp() / "no-config.toml"
+    empty.touch()  # a file that is named but not there is an error
+    monkeypatch.setenv("DEOLDIFY_VIDEO_CONFIG", str(empty))
 
 
 class StubNetwork(nn.Module):
