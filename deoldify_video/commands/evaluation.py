@@ -49,7 +49,7 @@ def evaluate_command(
     """Colourize colour pictures from their grey, and compare with the truth and with staying grey."""
     import torch
 
-    from deoldify_video.evaluation.image import evaluate, readable
+    from deoldify_video.evaluation.image import evaluate
     from deoldify_video.evaluation.sheet import write_sheet
     from deoldify_video.options import ColorOptions
     from deoldify_video.training.checkpoint import weights_of_run
@@ -66,7 +66,8 @@ def evaluate_command(
     for name in unreadable:
         console.print(f"cannot read {name}; it is left out", highlight=False)
     total = min(limit or len(photos), len(photos))
-    drawn = {key for key, _ in readable(photos, min(sheet_pictures, total))} if sheet else set()
+    # Evenly spaced among the pictures that are scored.
+    drawn = {number * total // min(sheet_pictures, total) for number in range(min(sheet_pictures, total))} if sheet else set()
     rows: list[tuple[RGB8, RGB8, RGB8]] = []
 
     with console.status("") as status:
@@ -74,10 +75,10 @@ def evaluate_command(
 
         def seen(truth: Truth, ours: RGB8) -> None:
             nonlocal done
+            if done in drawn:
+                rows.append((truth.grey, ours, truth.picture))
             done += 1
             status.update(f"{done} of {total} pictures")
-            if truth.key in drawn:
-                rows.append((truth.grey, ours, truth.picture))
 
         temperatures = CURVE_TEMPERATURES if curve else ()
         means = evaluate(colorizer, photos, render_factor=render_factor, temperatures=temperatures, limit=limit, seen=seen)

@@ -114,10 +114,10 @@ _COMPACT = ModelSpec(
     licence="MIT",
     load=_load_compact,
     film_render_factor=21,
-    photo_render_factor=24,
+    photo_render_factor=21,
     weights="compact.safetensors",
     # One temperature for all: the mode of the distribution is often grey, so a lower one is surer of itself but less colourful.
-    styles={"natural": Style(0.6, 1.0), "vibrant": Style(0.6, 1.3), "muted": Style(0.6, 0.6)},
+    styles={"natural": Style(0.5, 1.72), "vibrant": Style(0.5, 2.1), "muted": Style(0.6, 0.8)},
     mark=("palette", None),
     half_on_cpu=True,
 )
