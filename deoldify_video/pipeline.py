@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import cv2
 from numpy.typing import NDArray
 
 from deoldify_video.color.paint import Painter
@@ -42,6 +43,9 @@ def film_frames(
     reader: FilmReader, colorizer: Colorizer, painter: Painter, options: FilmOptions, start: Start, stages: Stages
 ) -> Iterator[tuple[FilmFrame, NDArray[Any]]]:
     """The frames of `reader` from `start` on, each with its chroma planes (2, h, w); frames in equals frames out, in order."""
+    cv2.setNumThreads(
+        1
+    )  # the stages run beside each other already; OpenCV's own threads would only take cores from the network
     background = partial(stages.background, depth=QUEUE_FRAMES)
     held = options.smooth
     flow = make_flow(held.flow, str(colorizer.device))

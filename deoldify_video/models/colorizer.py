@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -44,6 +47,11 @@ class Colorizer:
         module = cast(nn.Module, self.network)
         module.to(self.device, DTYPES[self.precision], memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.batch_size = options.batch_size
+        cores = os.cpu_count() or 1
+        # Threads of one batch wait for each other, and the other stages keep taking cores from them. On a CPU two batches are
+        # therefore computed side by side, each with half of the cores; a GPU takes one after the other.
+        self._workers = 2 if self.device.type == "cpu" and cores > 1 else 1
+        self._worker_threads = max(1, cores // self._workers)
         self.fingerprint = f"{self.spec.name} {file_digest(path)}"
 
     def with_hints(self, hints: tuple[Hint, ...]) -> Colorizer:
@@ -88,14 +96,24 @@ class Colorizer:
 
         A batch never reaches over the end of a segment, so that a run that begins there computes the very same.
         """
+        waiting: deque[Future[list[FilmFrame]]] = deque()
+        with ThreadPoolExecutor(self._workers, "network", torch.set_num_threads, (self._worker_threads,)) as pool:
+            for batch in self._batches(frames):
+                waiting.append(pool.submit(self._colored, batch))
+                if len(waiting) > self._workers:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+
+    def _batches(self, frames: Iterable[FilmFrame]) -> Iterator[list[FilmFrame]]:
         batch: list[FilmFrame] = []
         for frame in frames:
             if batch and (len(batch) >= self._batch_limit(frame.grey.size) or frame.segment != batch[0].segment):
-                yield from self._colored(batch)
+                yield batch
                 batch = []
             batch.append(frame)
         if batch:
-            yield from self._colored(batch)
+            yield batch
 
     def _colored(self, batch: list[FilmFrame]) -> list[FilmFrame]:
         for frame, ab in zip(batch, self.ab(np.stack([frame.grey for frame in batch])), strict=True):
