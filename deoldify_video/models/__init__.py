@@ -1,0 +1,1 @@
+"""Networks: the registry, the colorizer that runs them, one file a family."""

@@ -46,7 +46,9 @@ def test_hints_change_a_photo(cli: Callable, siggraph: Path, photo: Path, hints:
     assert not np.array_equal(cv2.imread(str(plain)), cv2.imread(str(hinted)))
 
 
-def test_hints_need_a_network_that_takes_them(cli: Callable, photo: Path, hints: Path, tmp_path: Path, stub_spec: object) -> None:
+def test_hints_need_a_network_that_takes_them(
+    cli: Callable, photo: Path, hints: Path, tmp_path: Path, stub_spec: object
+) -> None:
     outcome = cli("colorize", photo, "-o", tmp_path / "out.png", "--hints", hints)
     assert outcome.code == 2
     assert "siggraph17" in outcome.err
