@@ -146,6 +146,20 @@ def colorize(
         EncodeOptions(codec, crf, encoder_preset, overwrite, bit_depth),
         JobOptions(restart, force, allow_truncated, verify),
     )
+    _run(inputs, output, options, auto_factor=render_factor == "auto", log_file=log_file, json_output=json_output, quiet=quiet)
+
+
+def _run(
+    inputs: list[Path],
+    output: Path,
+    options: FilmOptions,
+    *,
+    auto_factor: bool,
+    log_file: Path | None,
+    json_output: bool,
+    quiet: bool,
+) -> None:
+    """Colorize every input in turn and print what came of it; exits with 1 when some of several failed."""
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
     jobs = plan_jobs(inputs, output)
     reports: list[Report] = []
@@ -155,7 +169,7 @@ def colorize(
         for source, target in jobs:
             try:
                 colorizer = colorizer or _make_colorizer(options, jobs)
-                one = _colorize_with_auto_factor if render_factor == "auto" else _colorize_one
+                one = _colorize_with_auto_factor if auto_factor else _colorize_one
                 reports.append(one(source, target, options, colorizer, follow(source), should_stop))
             except (InputError, OutputError, UsageError) as error:
                 if len(jobs) == 1:

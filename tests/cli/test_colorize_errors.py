@@ -17,7 +17,7 @@ def listing(folder: Path) -> dict[str, bytes | None]:
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
 
 
-def expect(cli, code, arguments, folder, *words):
+def check_refused(cli, code, arguments, folder, *words):
     """The call ends with `code`, says `words` in one line, and leaves `folder` as it was."""
     before = listing(folder)
     outcome = cli("colorize", *arguments)
@@ -67,7 +67,7 @@ def make_folder(path):
 )
 def test_wrong_input_is_exit_code_3(cli, tmp_path, make, name, word):
     source = make(tmp_path / name)
-    expect(cli, 3, [source, "-o", tmp_path / "new.mp4"], tmp_path, str(source), word)
+    check_refused(cli, 3, [source, "-o", tmp_path / "new.mp4"], tmp_path, str(source), word)
 
 
 @pytest.mark.parametrize(
@@ -88,80 +88,80 @@ def test_wrong_input_is_exit_code_3(cli, tmp_path, make, name, word):
     ],
 )
 def test_options_that_cannot_work_are_exit_code_2(cli, film, tmp_path, options, word):
-    expect(cli, 2, [film, "-o", tmp_path / "new.mp4", *options], tmp_path, word)
+    check_refused(cli, 2, [film, "-o", tmp_path / "new.mp4", *options], tmp_path, word)
 
 
 def test_an_output_that_is_the_input_is_exit_code_2(cli, film, tmp_path):
-    expect(cli, 2, [film, "-o", film, "--overwrite"], tmp_path, "is the input itself")
+    check_refused(cli, 2, [film, "-o", film, "--overwrite"], tmp_path, "is the input itself")
     (tmp_path / "link.mp4").symlink_to(film)
-    expect(cli, 2, [film, "-o", tmp_path / "link.mp4", "--overwrite"], tmp_path, "is the input itself")
+    check_refused(cli, 2, [film, "-o", tmp_path / "link.mp4", "--overwrite"], tmp_path, "is the input itself")
 
 
 @pytest.mark.parametrize("name", ["new", "new.txt", "new.jpg"])
 def test_an_output_that_is_no_film_is_exit_code_2(cli, film, tmp_path, name):
-    expect(cli, 2, [film, "-o", tmp_path / name], tmp_path, name, ".mp4")
+    check_refused(cli, 2, [film, "-o", tmp_path / name], tmp_path, name, ".mp4")
 
 
 def test_a_container_that_cannot_hold_the_sound_is_exit_code_2(cli, film, tmp_path):
-    expect(cli, 2, [film, "-o", tmp_path / "new.webm", "--codec", "av1"], tmp_path, ".webm", "aac", ".mkv")
+    check_refused(cli, 2, [film, "-o", tmp_path / "new.webm", "--codec", "av1"], tmp_path, ".webm", "aac", ".mkv")
 
 
 def test_a_photo_into_a_film_is_exit_code_2(cli, tmp_path):
     Image.fromarray(light(0)).save(tmp_path / "old.png")
-    expect(cli, 2, [tmp_path / "old.png", "-o", tmp_path / "new.mp4"], tmp_path, "new.mp4", ".png")
+    check_refused(cli, 2, [tmp_path / "old.png", "-o", tmp_path / "new.mp4"], tmp_path, "new.mp4", ".png")
 
 
 def test_two_sources_for_one_target_are_exit_code_2(cli, film, tmp_path):
     (tmp_path / "more").mkdir()
     other = make_film(tmp_path / "more" / "old.mp4", frames=2)
-    expect(cli, 2, [film, other, "-o", tmp_path / "out"], tmp_path, str(film), str(other))
+    check_refused(cli, 2, [film, other, "-o", tmp_path / "out"], tmp_path, str(film), str(other))
 
 
 def test_a_missing_output_folder_is_exit_code_4(cli, film, tmp_path):
-    expect(cli, 4, [film, "-o", tmp_path / "nowhere" / "new.mp4"], tmp_path, "nowhere", "create it")
+    check_refused(cli, 4, [film, "-o", tmp_path / "nowhere" / "new.mp4"], tmp_path, "nowhere", "create it")
 
 
 def test_an_unwritable_output_folder_is_exit_code_4(cli, film, tmp_path, monkeypatch):
     monkeypatch.setattr(output_module.os, "access", lambda path, mode, **_: mode != os.W_OK)  # permissions mean nothing to root
-    expect(cli, 4, [film, "-o", tmp_path / "new.mp4"], tmp_path, str(tmp_path), "cannot be written")
+    check_refused(cli, 4, [film, "-o", tmp_path / "new.mp4"], tmp_path, str(tmp_path), "cannot be written")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions mean nothing to root")
 def test_a_read_only_output_folder_is_exit_code_4(cli, film, tmp_path):
     (tmp_path / "shut").mkdir(mode=0o500)
-    expect(cli, 4, [film, "-o", tmp_path / "shut" / "new.mp4"], tmp_path, "cannot be written")
+    check_refused(cli, 4, [film, "-o", tmp_path / "shut" / "new.mp4"], tmp_path, "cannot be written")
 
 
 def test_an_existing_output_is_exit_code_4(cli, film, tmp_path):
     (tmp_path / "new.mp4").write_bytes(b"precious")
-    expect(cli, 4, [film, "-o", tmp_path / "new.mp4"], tmp_path, "--overwrite")
+    check_refused(cli, 4, [film, "-o", tmp_path / "new.mp4"], tmp_path, "--overwrite")
 
 
 def test_an_output_folder_that_cannot_be_made_is_exit_code_4(cli, film, tmp_path):
     (tmp_path / "file").write_bytes(b"precious")
-    expect(cli, 4, [tmp_path, "-o", tmp_path / "file" / "out"], tmp_path, "cannot be written")
+    check_refused(cli, 4, [tmp_path, "-o", tmp_path / "file" / "out"], tmp_path, "cannot be written")
 
 
 def test_a_folder_as_the_output_of_one_film_is_exit_code_4(cli, film, tmp_path):
     (tmp_path / "out").mkdir()
-    expect(cli, 4, [film, "-o", tmp_path / "out"], tmp_path, "is a folder")
+    check_refused(cli, 4, [film, "-o", tmp_path / "out"], tmp_path, "is a folder")
 
 
 def test_a_file_as_the_output_of_several_films_is_exit_code_4(cli, film, tmp_path):
     (tmp_path / "file").write_bytes(b"precious")
-    expect(cli, 4, [film, film, "-o", tmp_path / "file"], tmp_path, "is a file")
+    check_refused(cli, 4, [film, film, "-o", tmp_path / "file"], tmp_path, "is a file")
 
 
 @pytest.mark.parametrize("name", ["nonesuch", "nonesuch.safetensors", "notes.pth"])
 def test_an_unknown_model_is_exit_code_5(cli, film, tmp_path, name):
     make_text(tmp_path / "notes.pth")
     model = tmp_path / name if "." in name else name
-    expect(cli, 5, [film, "-o", tmp_path / "new.mp4", "--model", model], tmp_path, name)
+    check_refused(cli, 5, [film, "-o", tmp_path / "new.mp4", "--model", model], tmp_path, name)
 
 
 def test_a_device_that_is_not_there_is_exit_code_5(cli, film, tmp_path, monkeypatch):
     monkeypatch.setattr(colorizer_module.torch.cuda, "is_available", lambda: False)
-    expect(cli, 5, [film, "-o", tmp_path / "new.mp4", "--device", "cuda"], tmp_path, "cuda", "--device auto")
+    check_refused(cli, 5, [film, "-o", tmp_path / "new.mp4", "--device", "cuda"], tmp_path, "cuda", "--device auto")
 
 
 def test_an_option_that_does_not_exist_is_exit_code_2(cli, film, tmp_path):
