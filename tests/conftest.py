@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from deoldify_video.color.style import Style
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.models.registry import MODELS, ModelSpec
 from deoldify_video.options import ColorOptions
@@ -65,6 +66,7 @@ def stub_spec(tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch) -> ModelSp
         film_render_factor=7,
         photo_render_factor=7,
         half_on_cpu=False,
+        styles={"natural": Style(), "vibrant": Style(gain=1.3), "muted": Style(gain=0.6)},
     )
     monkeypatch.setitem(MODELS, "compact", spec)
     return spec
