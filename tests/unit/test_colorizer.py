@@ -57,7 +57,7 @@ def test_films_go_through_in_batches_that_end_with_their_segment(stub_colorizer)
     out = list(stub_colorizer.colorize(frames(14, segment_length=6)))
     assert [frame.index for frame in out] == list(range(14))
     assert all(frame.ab.shape == (2, 32, 64) for frame in out)
-    assert stub_colorizer.network.batches == [4, 2, 4, 2, 2]
+    assert sorted(stub_colorizer.network.batches) == [2, 2, 2, 4, 4]  # two run side by side, so their order may differ
     assert CPU_BATCH == 4
 
 
