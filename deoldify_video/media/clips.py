@@ -11,13 +11,12 @@ from typing import Any
 
 import av
 import av.error
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deoldify_video.color.yuv import SampleRange, luma_to_grey
+from deoldify_video.color.yuv import SampleRange
 from deoldify_video.errors import InputError
-from deoldify_video.media.decode import Window, has_luma_plane, luma_plane
+from deoldify_video.media.decode import Window, has_luma_plane, luma_plane, small_grey
 from deoldify_video.media.look import colour_spread
 from deoldify_video.media.probe import MATRIX_NAMES, MAX_PIXELS, MediaInfo, film_stream
 from deoldify_video.media.timing import PtsClock, rising
@@ -78,9 +77,7 @@ class ClipReader:
         """A small upright copy of `luma`, uint8 (h, w), full range; `size` is (width, height), black borders are left out."""
         turns = self.info.video.rotation_deg // 90
         shown = luma if self.window is None else luma[self.window.slices]
-        small = cv2.resize(shown, size if turns % 2 == 0 else size[::-1], interpolation=cv2.INTER_AREA)
-        samples = SampleRange.of(self.depth, full=self.full_range)
-        return np.ascontiguousarray(np.rot90(luma_to_grey(small, samples), turns))
+        return small_grey(shown, size, SampleRange.of(self.depth, full=self.full_range), turns)
 
     def _from(self, place: int | None) -> Iterator[tuple[int, av.VideoFrame]]:
         """Frames with their stamps, from the key picture before `place` on; None: from the beginning, stamps repaired."""

@@ -101,6 +101,13 @@ class Window:
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
+def small_grey(luma: NDArray[Any], size: tuple[int, int], samples: SampleRange, turns: int) -> NDArray[np.uint8]:
+    """A small upright copy of `luma` (H, W), uint8 (h, w), full range: `size` is its (width, height) after `turns` quarter turns."""
+    coded = size if turns % 2 == 0 else size[::-1]
+    small = cv2.resize(luma, coded, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(np.rot90(luma_to_grey(small, samples), turns))
+
+
 class FilmReader:
     """Iterates over the frames of a film, in order of presentation.
 
@@ -130,7 +137,6 @@ class FilmReader:
         video = self.info.video
         samples = SampleRange.of(self.depth, full=self.full_range)
         turns = video.rotation_deg // 90
-        size = self.grey_size if turns % 2 == 0 else self.grey_size[::-1]
         end_pts = None if self.options.end_s is None else video.start_pts + round(self.options.end_s / video.time_base)
         longest = LONGEST_FRAME_S / video.time_base
         for number, (pts, frame) in self._wanted():
@@ -140,8 +146,7 @@ class FilmReader:
             if number < self.begin.frame:
                 continue
             luma = luma_plane(frame)
-            small = cv2.resize(luma[self.window.slices], size, interpolation=cv2.INTER_AREA)
-            grey = np.ascontiguousarray(np.rot90(luma_to_grey(small, samples), turns))
+            grey = small_grey(luma[self.window.slices], self.grey_size, samples, turns)
             self.stats.last_duration = frame.duration if 0 < frame.duration <= longest else self._clock.step
             yield FilmFrame(index=number, pts=pts, luma=luma, grey=grey)
         if self.stats.frames == self.begin.frame == 0:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -18,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deoldify_video.errors import DependencyError, DeviceMemoryError
-from deoldify_video.models.store import resolve_model
+from deoldify_video.models.store import resolve_model, sha256_of
 from deoldify_video.options import ColorOptions
 
 if TYPE_CHECKING:
@@ -52,7 +50,7 @@ class Colorizer:
         # therefore computed side by side, each with half of the cores; a GPU takes one after the other.
         self._workers = 2 if self.device.type == "cpu" and cores > 1 else 1
         self._worker_threads = max(1, cores // self._workers)
-        self.fingerprint = f"{self.spec.name} {file_digest(path)}"
+        self.fingerprint = f"{self.spec.name} {sha256_of(path)[:16]}"
 
     def with_hints(self, hints: tuple[Hint, ...]) -> Colorizer:
         """This colorizer, told colours at points; raises `UsageError` where the network takes none."""
@@ -137,12 +135,6 @@ class Colorizer:
             ab = F.interpolate(ab, size=grey.shape[-2:], mode="bilinear", align_corners=False)
         result: NDArray[np.float32] = (ab * self.gain).cpu().numpy()
         return result  # (B, 2, h, w)
-
-
-def file_digest(path: Path) -> str:
-    """A short hash of a weights file, to tell one version from another."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def choose_device(name: str) -> torch.device:

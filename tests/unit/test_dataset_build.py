@@ -11,7 +11,6 @@ import av
 import cv2
 import numpy as np
 import pytest
-import torch
 import typer
 from typer.testing import CliRunner
 
@@ -25,13 +24,7 @@ from deoldify_video.training.filters import crop_extremes, near_duplicates, perc
 VAL = Path(__file__).resolve().parents[3] / "shared" / "photos" / "val.tar"
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The pictures are tiny: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def photo(seed: int, height: int = 160, width: int = 200) -> np.ndarray:

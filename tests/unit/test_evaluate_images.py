@@ -28,13 +28,7 @@ from deoldify_video.training.dataset import Photos
 SMALL = CompactConfig(stem=8, widths=(8, 12, 16, 16), blocks=(1, 1, 1, 1), decoder=(16, 12, 12), classes=0)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The pictures are tiny: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def picture(seed: int = 0, height: int = 90, width: int = 120) -> np.ndarray:

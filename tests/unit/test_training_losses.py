@@ -27,13 +27,7 @@ from deoldify_video.training.validate import CurvePoint, Validation, score_of
 PALETTE = gamut_palette()
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The pictures are tiny: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
