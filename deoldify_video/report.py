@@ -24,8 +24,8 @@ class Report:
     """What was done. `seconds` is wall time, `fps` frames per second of it; `warnings` are sentences for the user,
     `notes` too: what was chosen for them, and why.
 
-    `resumed_frames` of the frames were finished by an earlier run; `verification` is what the comparison of the finished film with
-    its source found (`media.verify.Verdict`).
+    A film was made in so many `segments`, and `resumed_frames` of its frames were finished by an earlier run; `verification` is what
+    the comparison of the finished film with its source found (`media.verify.Verdict`).
     """
 
     source: str
@@ -44,6 +44,7 @@ class Report:
     warnings: list[str] = field(default_factory=list)
     verification: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
+    segments: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -96,6 +96,7 @@ def colorize_film(
         render_factor=job.render_factor,
         render_size=job.render_size,
         resumed_frames=resumed,
+        segments=len(journal.segments),
         warnings=[*found.warnings, *reader.stats.warnings(), *_pictureless(found, reader, options), *mux_warnings],
         verification=verdict.as_dict() if verdict else None,
     )
