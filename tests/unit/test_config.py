@@ -50,16 +50,15 @@ def chosen(monkeypatch, run):
     """Call `colorize` with flags; returns the options that it would colour with."""
 
     def chosen(*flags):
-        from deoldify_video.commands import colorize
+        from deoldify_video.jobs import item
 
         kept = []
 
-        def keep(source, target, options, *rest):
+        def keep(source, target, options, **rest):
             kept.append(options)
             raise SystemExit(0)
 
-        monkeypatch.setattr(colorize, "_colorize_one", keep)
-        monkeypatch.setattr(colorize, "_colorize_with_auto_factor", keep)
+        monkeypatch.setattr(item, "colorize_item", keep)
         code, _, err = run("colorize", "old.mp4", "-o", "new.mp4", *flags)
         assert code == 0, err
         return kept[0]
