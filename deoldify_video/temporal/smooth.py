@@ -7,9 +7,11 @@ For every frame three sums meet, each fetched along the optical flow to where it
 - the future, the `lookahead` frames that follow, forgetting in the same way, so that the answer does not lag behind.
 
 A pixel's sum loses weight where the flow does not return (occluded, uncovered) or where the light found there differs (another
-thing), unless its colour is so near that nobody could tell. Where past and future disagree by more than the track's own flicker,
-the colour really changes: then only the side that the frame itself agrees with counts, so that a change stays sharp in time.
-Where they agree, the mean of the track wins over whatever the single frame says.
+thing), unless its colour is so near that nobody could tell. Where they agree, the mean of the track wins over whatever the single
+frame says. Where past and future disagree by more than the track's own flicker, the colour really changes: then only a frame or
+two on either side count, so that the change is over in five frames, and is no jump where the light gives no reason for one.
+
+Colours are soft, so all this is done at a small size, and what it changes is added to the frame's own ab, whose detail stays.
 
 The sums are moments, (a, b, a^2 + b^2, 1) weighted: adding them is all there is to averaging, and warping them weighs well
 known pixels over doubtful ones.
@@ -28,10 +30,22 @@ from numpy.typing import NDArray
 from deoldify_video.errors import UsageError
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.options import SmoothOptions
-from deoldify_video.temporal.flow import Flow, FlowFunction, Grey, Plane, inside, make_flow, match_light, mismatch, warp
+from deoldify_video.temporal.flow import (
+    Flow,
+    FlowFunction,
+    Grey,
+    Plane,
+    inside,
+    make_flow,
+    match_light,
+    mismatch,
+    resize_flow,
+    warp,
+)
 
 _STRONGEST = 0.98  # memory of 50 frames; a longer one only follows the drift of the flow
-_WORK_PIXELS = 192 * 192  # ab is soft: the smoother works on a picture of this size and costs the same at every render factor
+_WORK_PIXELS = 192 * 192  # motion is found in a picture of this size, so that smoothing costs the same at every render factor
+_COLOUR_STEP = 2  # ab is soft: colours and trust are kept for one in so many pixels of the work size, each way
 _LIGHT_TOLERANCE = 18.0  # grey levels: at this difference of light a pixel counts for exp(-1)
 _MISS_TOLERANCE = 1.0  # round trips of the flow, in units of Sundaram's occlusion threshold
 _LEAST_TRUST = -20.0  # exponent; numbers so small that processors slow down are never made
@@ -39,8 +53,10 @@ _HARMLESS = 6.0  # ab: colours this close may be averaged, at exp(-1), wherever 
 _JITTER = 2.0  # ab: differences of this size between past and future are never a real change
 _SURENESS = 4.0  # past and future differ when their squared distance is this many times the track's variance
 _DOUBT = 0.5  # frames of the past against which the future's flicker counts
+_SHORTENED = 1.5  # frames of the past, and as many of the future, that still count where the colour changes
+_SIDED = 0.2  # how far, there, the side counts less that the frame itself contradicts
 _FULLEST = 1.06  # averaging washes out; so much of the lost chroma is given back at most
-_NEIGHBOURHOOD = (3, 3)  # pixels of half the work size over which that decision is pooled
+_NEIGHBOURHOOD = (3, 3)  # pixels over which the decision that a colour changes is pooled
 
 Moments: TypeAlias = NDArray[Any]  # float32 (h, w, 4): sums of a, b, a^2 + b^2 and 1
 
@@ -49,12 +65,22 @@ Moments: TypeAlias = NDArray[Any]  # float32 (h, w, 4): sums of a, b, a^2 + b^2 
 class Track:
     """What the smoother remembers of a shot: the moments of every pixel's past, and the light under which they were seen.
 
-    `moments` float32 (h, w, 4) and `grey` uint8 (h, w), both at work size; `shot` is the number of the shot.
+    `moments` float32 (h / 2, w / 2, 4) and `grey` uint8 (h, w), the work size; `shot` is the number of the shot.
     """
 
     shot: int
     grey: Grey
     moments: Moments
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Where the pixels of a frame are in a neighbouring one, at the size of the moments: `flow` (h / 2, w / 2, 2), and `trust` 0..1
+    float32 (h / 2, w / 2), how far what is found there belongs here.
+    """
+
+    flow: Flow
+    trust: Plane
 
 
 @dataclass
@@ -66,10 +92,8 @@ class _Waiting:
     own: Moments
     a: Plane
     b: Plane
-    to_past: Flow | None = None  # flow from this frame to the one before
-    past_trust: Plane | None = None  # 0..1, how far what is found there belongs here
-    to_future: Flow | None = None
-    future_trust: Plane | None = None
+    to_past: _Way | None = None
+    to_future: _Way | None = None
 
 
 class Smoother:
@@ -110,7 +134,9 @@ class Smoother:
         waiting = self._prepare(frame)
         if self._window:
             last = self._window[-1]
-            last.to_future, last.future_trust = self._connect(last.grey, waiting)
+            last.to_future, waiting.to_past = self._ways(last.grey, waiting.grey)
+        elif self.track is not None and self.track.grey.shape == waiting.grey.shape:
+            _, waiting.to_past = self._ways(self.track.grey, waiting.grey)  # a run that goes on in mid-shot, or no look-ahead
         self._window.append(waiting)
         if len(self._window) > self._lookahead:
             finished.append(self._finish())
@@ -128,66 +154,68 @@ class Smoother:
         height, width = frame.grey.shape
         scale = min(1.0, (_WORK_PIXELS / (height * width)) ** 0.5)
         size = (max(16, round(width * scale)), max(16, round(height * scale)))
-        # ab is soft: where little is left out, linear interpolation does, at a sixth of the time.
-        interpolation = cv2.INTER_LINEAR if scale > 0.5 else cv2.INTER_AREA
-        a, b = (cv2.resize(plane, size, interpolation=interpolation) for plane in frame.ab.astype(np.float32, copy=False))
-        own = cv2.merge([a, b, a * a + b * b, np.ones_like(a)])  # (h', w', 4)
-        waiting = _Waiting(frame, cv2.resize(frame.grey, size, interpolation=cv2.INTER_AREA), own, a, b)
-        if not self._window and self.track is not None and self.track.grey.shape == waiting.grey.shape:
-            self._connect(self.track.grey, waiting)  # a run that goes on in mid-shot, or no look-ahead
-        return waiting
+        small = _colour_size(size)
+        a, b = (cv2.resize(plane, small, interpolation=cv2.INTER_AREA) for plane in frame.ab.astype(np.float32, copy=False))
+        own = cv2.merge([a, b, a * a + b * b, np.ones_like(a)])  # (h / 2, w / 2, 4)
+        return _Waiting(frame, cv2.resize(frame.grey, size, interpolation=cv2.INTER_AREA), own, a, b)
 
-    def _connect(self, before: Grey, after: _Waiting) -> tuple[Flow, Plane]:
-        """Set the way from `after` to the frame before it, whose light is given; returns the way back."""
-        before = match_light(before, after.grey)
-        flow_fw = self._flow(before, after.grey)
-        flow_bw = self._flow(after.grey, before)
-        after.to_past, after.past_trust = flow_bw, _trust(flow_bw, flow_fw, after.grey, before)
-        return flow_fw, _trust(flow_fw, flow_bw, before, after.grey)
+    def _ways(self, before: Grey, after: Grey) -> tuple[_Way, _Way]:
+        """From a frame of that light to the next one, and back."""
+        before = match_light(before, after)
+        size = _colour_size(after.shape[::-1])
+        flow_fw, flow_bw = (resize_flow(flow, *size) for flow in (self._flow(before, after), self._flow(after, before)))
+        before, after = (cv2.resize(grey, size, interpolation=cv2.INTER_AREA) for grey in (before, after))
+        to_future = _Way(flow_fw, _trust(flow_fw, flow_bw, before, after))
+        return to_future, _Way(flow_bw, _trust(flow_bw, flow_fw, after, before))
 
     def _finish(self) -> FilmFrame:
         now = self._window.popleft()
         past = self._past(now)
         future = self._future(now)
         if past is not None and future is not None:
-            past, future = _take_side(past, now.own, future)
+            past, future = _where_it_changes(past, now.own, future)
         memory = now.own if past is None else now.own + past
         total = memory if future is None else memory + future
         frame = now.frame
         frame.track = self.track = Track(frame.shot, now.grey, memory)
         assert frame.ab is not None
         height, width = frame.grey.shape
-        frame.ab = np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in _colours(total)])
+        changes = (soft - own for soft, own in zip(_colours(total), (now.a, now.b), strict=True))
+        frame.ab = frame.ab + np.stack([cv2.resize(change, (width, height)) for change in changes])
         return frame
 
     def _past(self, now: _Waiting) -> Moments | None:
-        if self.track is None or now.to_past is None or now.past_trust is None:
+        if self.track is None or now.to_past is None:
             return None
-        return _fetch(self.track.moments, now.to_past, now.past_trust, now, self._keep)
+        return _fetch(self.track.moments, now.to_past, now, self._keep)
 
     def _future(self, now: _Waiting) -> Moments | None:
         chain = [now, *self._window]
         moments: Moments | None = None
         for here, there in zip(chain[-2::-1], chain[:0:-1], strict=True):
             assert here.to_future is not None
-            assert here.future_trust is not None
             seen = there.own if moments is None else there.own + moments
-            moments = _fetch(seen, here.to_future, here.future_trust, here, self._keep)
+            moments = _fetch(seen, here.to_future, here, self._keep)
         return moments
 
 
-def _fetch(moments: Moments, flow: Flow, trust: Plane, own: _Waiting, keep: float) -> Moments:
-    """`moments` along `flow`, their weight scaled by `keep` and by how far they can be trusted in the frame `own`."""
-    fetched = warp(moments, flow)
+def _colour_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of the moments for a work size."""
+    return -(-size[0] // _COLOUR_STEP), -(-size[1] // _COLOUR_STEP)
+
+
+def _fetch(moments: Moments, way: _Way, own: _Waiting, keep: float) -> Moments:
+    """`moments` of a neighbour along the `way` to it, their weight scaled by `keep` and by how far they belong to the frame `own`."""
+    fetched = warp(moments, way.flow)
     a, b, _, weight = cv2.split(fetched)
     apart = (cv2.divide(a, weight) - own.a) ** 2 + (cv2.divide(b, weight) - own.b) ** 2
     harmless = cv2.exp(apart * (-1.0 / _HARMLESS**2))
-    return _scaled(fetched, cv2.max(trust, harmless) * keep)
+    return _scaled(fetched, cv2.max(way.trust, harmless) * keep)
 
 
 def _trust(flow: Flow, flow_back: Flow, here: Grey, there: Grey) -> Plane:
     """How far the pixel of `there` at the end of `flow` is the one of `here`: 0..1, float32 (h, w)."""
-    residual = cv2.blur(cv2.absdiff(warp(there, flow), here), (3, 3)).astype(np.float32)
+    residual = cv2.absdiff(warp(there, flow), here).astype(np.float32)
     doubt = mismatch(flow, flow_back) * (-1.0 / _MISS_TOLERANCE) - residual * residual * (1.0 / _LIGHT_TOLERANCE**2)
     trust = cv2.exp(np.maximum(doubt, _LEAST_TRUST))
     trust[~inside(flow)] = 0.0
@@ -196,7 +224,7 @@ def _trust(flow: Flow, flow_back: Flow, here: Grey, there: Grey) -> Plane:
 
 def _mean(moments: Moments) -> tuple[Plane, Plane, Plane, Plane]:
     """a, b, variance (of a plus of b) and weight of `moments`; all zero where nothing is known."""
-    a, b, square, weight = cv2.split(np.ascontiguousarray(moments))
+    a, b, square, weight = cv2.split(moments)
     safe = np.maximum(weight, 1e-6)
     a, b = a / safe, b / safe
     return a, b, np.maximum(square / safe - a * a - b * b, 0.0), weight
@@ -215,15 +243,14 @@ def _colours(moments: Moments) -> list[Plane]:
     return [cv2.multiply(plane, gain) for plane in means]
 
 
-def _take_side(past: Moments, own: Moments, future: Moments) -> tuple[Moments, Moments]:
-    """Where past and future disagree by more than they flicker, scale down the one that the frame itself contradicts.
+def _where_it_changes(past: Moments, own: Moments, future: Moments) -> tuple[Moments, Moments]:
+    """Where past and future disagree by more than they flicker, leave little of both, and less of what the frame contradicts.
 
-    The decision is pooled over a neighbourhood, so it is made for every other pixel of every other row only. (Means of four would
-    take their differences for flicker.)
+    With short memories on both sides a change is over in five frames, and it is no jump of its own.
     """
-    past_a, past_b, past_variance, past_weight = _mean(past[::2, ::2])
-    future_a, future_b, future_variance, future_weight = _mean(future[::2, ::2])
-    own_a, own_b, _, _ = cv2.split(np.ascontiguousarray(own[::2, ::2]))
+    past_a, past_b, past_variance, past_weight = _mean(past)
+    future_a, future_b, future_variance, future_weight = _mean(future)
+    own_a, own_b, _, _ = cv2.split(own)
     # The past tells how much the track flickers; the future only where there is little past, as a change in it would look the same.
     noise: Plane = _JITTER**2 + (past_variance * past_weight + future_variance * _DOUBT) / (past_weight + _DOUBT)
     apart: Plane = (past_a - future_a) ** 2 + (past_b - future_b) ** 2
@@ -234,10 +261,11 @@ def _take_side(past: Moments, own: Moments, future: Moments) -> tuple[Moments, M
     change = np.clip(apart * known / (_SURENESS * noise) - 1.0, 0.0, 1.0)
     # 1 where the frame is of the future's colour, 0 where of the past's; apart is the largest that |nearer| can be on average
     side = np.clip(nearer / (apart + 1e-6) + 0.5, 0.0, 1.0)
-    return _scaled(past, 1.0 - change * side), _scaled(future, 1.0 - change * (1.0 - side))
+    left_of_past = np.minimum(1.0, _SHORTENED / np.maximum(past_weight, 1e-6)) * (1.0 - _SIDED * side)
+    left_of_future = np.minimum(1.0, _SHORTENED / np.maximum(future_weight, 1e-6)) * (1.0 - _SIDED * (1.0 - side))
+    return _scaled(past, 1.0 - change * (1.0 - left_of_past)), _scaled(future, 1.0 - change * (1.0 - left_of_future))
 
 
 def _scaled(moments: Moments, weight: Plane) -> Moments:
-    """`moments` times `weight`, which may be of another size."""
-    full = cv2.resize(weight, moments.shape[1::-1]) if weight.shape != moments.shape[:2] else weight
-    return cv2.multiply(moments, cv2.merge([full] * 4))
+    """`moments` float32 (h, w, 4) times `weight` float32 (h, w)."""
+    return cv2.multiply(moments, cv2.merge([weight] * 4))
