@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from skimage.data import lbp_frontal_face_cascade_filename
+from skimage.feature import Cascade
 
 from deoldify_video.errors import InputError
 from deoldify_video.media.borders import find_window
@@ -32,6 +34,7 @@ _CORNERS_PX = (240, 180)  # by their corners at this one
 _CORNERS = 400  # at most
 _SAME_CORNERS = 12  # so many that move together make two pictures one shot, however far the camera has gone; by chance it is 7
 _FACES_PX = 480  # faces are looked for at this width
+_SMALLEST_FACE_PX = 28
 _FLAT = 6.0  # grey levels of standard deviation under which a picture shows nothing
 _UNLIKE = 0.6  # of `unlikeness`: above it, two pictures are of different shots
 _APART = 25.0  # grey levels between a picture and the film's usual light, from which it is called dark or bright
@@ -147,7 +150,7 @@ def _candidates(reader: ClipReader, samples: Iterable[Sample | None]) -> list[_C
 def choose(candidates: list[_Candidate], count: int, faces: Callable[[_Candidate], int]) -> list[_Candidate]:
     """The darkest, the brightest, the one with most faces, and then those farthest from the chosen ones; no two alike.
 
-    `faces` counts the faces of a candidate; 0 where none can be looked for.
+    `faces` counts the faces of a candidate.
     """
     usual = float(np.median([candidate.light for candidate in candidates]))
     chosen: list[_Candidate] = []
@@ -200,11 +203,15 @@ def _face_size(reader: ClipReader) -> tuple[int, int]:
     return _FACES_PX, max(2, round(_FACES_PX * height / width))
 
 
+@lru_cache(maxsize=1)
+def _face_cascade() -> Cascade:
+    return Cascade(lbp_frontal_face_cascade_filename())
+
+
 def faces_in(grey: NDArray[np.uint8]) -> int:
-    """How many faces OpenCV finds in `grey` (h, w). 0 with an OpenCV that brings no detector along, as versions from 5 on."""
-    classifier: Any = getattr(cv2, "CascadeClassifier", None)
-    folder = getattr(getattr(cv2, "data", None), "haarcascades", "")
-    file = Path(folder) / "haarcascade_frontalface_default.xml"
-    if classifier is None or not file.is_file():
+    """How many faces look out of `grey` (h, w), after Viola and Jones 2001 with local binary patterns."""
+    largest = min(grey.shape)
+    if largest < _SMALLEST_FACE_PX:
         return 0
-    return len(classifier(str(file)).detectMultiScale(grey, 1.2, 5, minSize=(24, 24)))
+    sizes = (_SMALLEST_FACE_PX, _SMALLEST_FACE_PX), (largest, largest)
+    return len(_face_cascade().detect_multi_scale(grey, 1.2, 1.5, *sizes))

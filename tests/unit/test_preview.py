@@ -8,6 +8,7 @@ import math
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 from synth import make_film
 
@@ -132,22 +133,13 @@ def test_the_picture_with_most_faces_is_among_the_chosen():
     assert [candidate.sample.pts for candidate in chosen if candidate.kind == "faces"] == [5]
 
 
-def test_faces_are_counted_where_opencv_can(monkeypatch, tmp_path):
-    grey = np.zeros((60, 80), np.uint8)
-    monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
-    assert sampling.faces_in(grey) == 0
-
-    class Detector:
-        def __init__(self, path):
-            assert path.endswith(".xml")
-
-        def detectMultiScale(self, *arguments, **options):  # noqa: N802 - OpenCV's name
-            return [(0, 0, 9, 9)] * 3
-
-    (tmp_path / "haarcascade_frontalface_default.xml").write_text("")
-    monkeypatch.setattr(cv2, "CascadeClassifier", Detector, raising=False)
-    monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path), raising=False)
-    assert sampling.faces_in(grey) == 3
+def test_faces_are_counted_and_nothing_else_is():
+    face = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)[:300]
+    grey = cv2.resize(face, (480, 281), interpolation=cv2.INTER_AREA)
+    assert sampling.faces_in(grey) == 1
+    assert sampling.faces_in(np.hstack([grey[:, 100:340], grey[:, 100:340]])) == 2
+    assert sampling.faces_in(cv2.resize(skimage.data.camera(), (480, 480))) == 0
+    assert sampling.faces_in(grey[:20, :20]) == 0
 
 
 def test_a_zoomed_picture_is_recognised_and_another_is_not():
