@@ -113,17 +113,17 @@ def plan_jobs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
 
 def _target_name(source: Path) -> str:
     """The source's own name where its format can be written, else with an ending added that can."""
+    from deoldify_video.jobs.naming import output_name
+    from deoldify_video.media.endings import CONTAINERS, PHOTO_FORMATS
     from deoldify_video.media.probe import probe
-    from deoldify_video.media.still import PHOTO_FORMATS
-    from deoldify_video.media.streams import CONTAINERS
 
     if source.suffix.lower() in (*CONTAINERS, *PHOTO_FORMATS):
         return source.name
     try:
-        photo = probe(source).kind == "photo"
+        kind = probe(source).kind
     except InputError:  # which is reported when its turn comes
-        photo = False
-    return source.name + (".png" if photo else ".mkv")
+        kind = "film"
+    return output_name(source.name, kind)
 
 
 def _media_in(folder: Path) -> list[Path]:

@@ -17,10 +17,10 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from deoldify_video.color.yuv import limit_chroma, yuv_to_rgb
 from deoldify_video.errors import InputError, OutputError, UsageError
+from deoldify_video.media.endings import PHOTO_FORMATS
 from deoldify_video.media.output import output_errors
 from deoldify_video.media.probe import MAX_PIXELS
 
-PHOTO_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
 DEEP_FORMATS = ("PNG", "TIFF")  # those that hold 16 bits
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},

@@ -10,17 +10,9 @@ import av
 import av.error
 
 from deoldify_video.errors import UsageError
+from deoldify_video.media.endings import CONTAINERS
 from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art
 
-CONTAINERS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".avi": "avi",
-    ".webm": "webm",
-    ".ts": "mpegts",
-}
 # FFmpeg writes anything into a transport stream, as private data that no player shows.
 TRANSPORT_CODECS = (
     "h264",
