@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 from numpy.typing import NDArray
 
-from deoldify_video.color.paint import Painter
-from deoldify_video.media.decode import FilmReader
 from deoldify_video.media.frame import FilmFrame
-from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import FilmOptions
 from deoldify_video.stages import Stages, through
 from deoldify_video.temporal.flow import make_flow
@@ -21,9 +18,15 @@ from deoldify_video.temporal.keyframes import KeyframeColorizer
 from deoldify_video.temporal.shots import ShotDetector
 from deoldify_video.temporal.smooth import Smoother, Track
 
+if TYPE_CHECKING:
+    from deoldify_video.color.paint import Painter
+    from deoldify_video.models.colorizer import Colorizer
+
 QUEUE_FRAMES = 8  # how far a stage runs ahead of the next one
 MIN_SEGMENT_FRAMES = 240  # a segment is not worth a file of its own below this
 MAX_SEGMENT_FRAMES = 2400  # a shot longer than this is divided: a kill never loses more
+
+Mark: TypeAlias = Callable[[Iterable[FilmFrame]], Iterator[FilmFrame]]  # sets `shot` and `segment`, in order
 
 
 @dataclass(frozen=True)
@@ -40,29 +43,43 @@ class Start:
 
 
 def film_frames(
-    reader: FilmReader, colorizer: Colorizer, painter: Painter, options: FilmOptions, start: Start, stages: Stages
+    frames: Iterable[FilmFrame],
+    mark: Mark,
+    colorizer: Colorizer,
+    painter: Painter,
+    options: FilmOptions,
+    track: Track | None,
+    stages: Stages,
 ) -> Iterator[tuple[FilmFrame, NDArray[Any]]]:
-    """The frames of `reader` from `start` on, each with its chroma planes (2, h, w); frames in equals frames out, in order."""
-    cv2.setNumThreads(
-        1
-    )  # the stages run beside each other already; OpenCV's own threads would only take cores from the network
+    """Decoded `frames`, numbered by `mark`, each with its chroma planes (2, h, w), in order; the smoother goes on from `track`."""
+    one_thread_each()
     background = partial(stages.background, depth=QUEUE_FRAMES)
     held = options.smooth
     flow = make_flow(held.flow, str(colorizer.device))
-    detector, smoother = ShotDetector(), Smoother(held.smoothing, held.lookahead, flow)
-    smoother.track = start.track
+    smoother = Smoother(held.smoothing, held.lookahead, flow)
+    smoother.track = track
 
     def paint(frame: FilmFrame) -> tuple[FilmFrame, NDArray[Any]]:
         assert frame.ab is not None
         return frame, painter.chroma(frame.luma, frame.grey, frame.ab)
 
-    decoded = background(reader, name="decode")
-    shots = through(decoded, detector.push, detector.flush)
+    decoded = background(frames, name="decode")
     distance = options.color.keyframes
     colorize = KeyframeColorizer(colorizer.ab, distance).colorize if distance else colorizer.colorize
-    colored = background(colorize(mark_segments(shots, start)), name="colorize")
+    colored = background(colorize(mark(decoded)), name="colorize")
     smoothed = background(through(colored, smoother.push, smoother.flush), name="smooth")
     return background(map(paint, smoothed), name="paint")
+
+
+def one_thread_each() -> None:
+    """The stages run beside each other already; OpenCV's own threads would only take cores from the network."""
+    cv2.setNumThreads(1)
+
+
+def find_segments(frames: Iterable[FilmFrame], start: Start) -> Iterator[FilmFrame]:
+    """Find cuts, and number shots and segments from `start` on."""
+    detector = ShotDetector()
+    return mark_segments(through(frames, detector.push, detector.flush), start)
 
 
 def mark_segments(frames: Iterable[FilmFrame], start: Start) -> Iterator[FilmFrame]:

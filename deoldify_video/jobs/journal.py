@@ -14,7 +14,7 @@ import os
 import shutil
 import zlib
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import count, pairwise, takewhile
 from pathlib import Path
 from typing import IO, Any
 
@@ -45,58 +45,54 @@ class Segment:
 
 
 class Journal:
-    """The work folder of one output. `segments` are those that are finished and whole.
+    """The work folder of one output, and the segments in it that are finished and whole, by number.
 
     Opening it takes a lock; a second run on the same output gets `OutputError`. `fingerprint` says what the parts depend on; where
-    it differs from the folder's, `UsageError` names what has changed. `restart` forgets what is there.
+    it differs from the folder's, `UsageError` names what has changed. `restart` forgets what is there. What lies after a gap is
+    kept with `gaps` only, for those who know where it belongs; `checked` says that the parts were compared with their entries just now.
     """
 
-    def __init__(self, output: Path, fingerprint: dict[str, Any], *, restart: bool = False) -> None:
-        self.folder = output.with_name(f".{output.name}.work")
+    def __init__(
+        self, output: Path, fingerprint: dict[str, Any], *, restart: bool = False, gaps: bool = False, checked: bool = False
+    ) -> None:
+        self.folder = work_folder(output)
         self.path = self.folder / "journal.jsonl"
         with output_errors(self.folder):
             self.folder.mkdir(exist_ok=True)
             self._lock: IO[bytes] | None = lock_file(self.folder / "lock")
         if self._lock is None:
             raise OutputError(f"another run is working on {output}; wait for it or stop it.")
-        self.segments: list[Segment] = []
+        self.finished: dict[int, Segment] = {}
         try:
             with output_errors(self.folder):
                 entries = [] if restart else _read_lines(self.path)
                 if entries:
                     _compare(entries[0], fingerprint)
-                    self.segments = self._whole(entries[1:])
+                    self.finished = self._whole(entries[1:], checked=checked)
+                if not gaps:
+                    self.finished = dict(enumerate(self.segments))
                 self._rewrite(fingerprint)
         except BaseException:
             self._unlock()
             raise
 
     @property
+    def segments(self) -> list[Segment]:
+        """The finished segments from the film's beginning up to the first that is missing."""
+        return [self.finished[number] for number in takewhile(self.finished.__contains__, count())]
+
+    @property
     def frames(self) -> int:
-        """Frames in the finished segments."""
-        return sum(len(segment.pts) for segment in self.segments)
+        """Frames in all finished segments."""
+        return sum(len(segment.pts) for segment in self.finished.values())
 
-    def part_path(self, number: int) -> Path:
-        """Where part `number` lies."""
-        return self.folder / f"part-{number:05d}.mkv"
-
-    def track_path(self, number: int) -> Path:
-        """Where the smoother's memory after part `number` lies, where that part ends in mid-shot."""
-        return self.folder / f"track-{number:05d}.npz"
-
-    def add(self, number: int, **known: Any) -> None:
-        """Enter a finished part; on return it is on the disk."""
-        path, track = self.part_path(number), self.track_path(number)
-        with output_errors(path):
-            _sync(path)
-            if track.is_file():
-                _sync(track)
-            segment = Segment(part=path.name, digest=_digest(path), track_digest=_digest(track), **known)
-            with self.path.open("ab") as file:
-                file.write(_line(asdict(segment)))
-                file.flush()
-                os.fsync(file.fileno())
-        self.segments.append(segment)
+    def add(self, number: int, segment: Segment) -> None:
+        """Enter a finished part, which is on the disk; on return its entry is, too."""
+        with output_errors(self.path), self.path.open("ab") as file:
+            file.write(_line(asdict(segment)))
+            file.flush()
+            os.fsync(file.fileno())
+        self.finished[number] = segment
 
     def close(self, *, remove: bool) -> None:
         """Give the lock back; `remove` the folder when the film is finished, or nothing worth keeping is in it."""
@@ -109,32 +105,66 @@ class Journal:
             self._lock.close()
             self._lock = None
 
-    def _whole(self, entries: list[dict[str, Any]]) -> list[Segment]:
-        """The leading entries whose parts are there and are what was entered."""
-        whole: list[Segment] = []
+    def _whole(self, entries: list[dict[str, Any]], *, checked: bool) -> dict[int, Segment]:
+        """The entries whose parts are there and are what was entered."""
+        whole: dict[int, Segment] = {}
         for entry in entries:
-            with contextlib.suppress(TypeError):
+            with contextlib.suppress(TypeError, ValueError):
                 segment = Segment(**entry)
-                path, track = self.part_path(len(whole)), self.track_path(len(whole))
-                as_entered = segment.digest == _digest(path) != "" and segment.track_digest == _digest(track)
-                if segment.part == path.name and as_entered and _is_sound(segment):
-                    whole.append(segment)
-                    continue
-            break
+                number = int(Path(segment.part).stem.rpartition("-")[2])
+                if _is_sound(segment) and (checked or self._is_as_entered(number, segment)):
+                    whole[number] = segment
         return whole
+
+    def _is_as_entered(self, number: int, segment: Segment) -> bool:
+        part, track = part_path(self.folder, number), track_path(self.folder, number)
+        track_is_there = segment.track_digest in ("", digest_of(track))
+        return segment.part == part.name and segment.digest == digest_of(part) != "" and track_is_there
 
     def _rewrite(self, fingerprint: dict[str, Any]) -> None:
         keep = {self.path, self.folder / "lock"}
-        for number in range(len(self.segments)):
-            keep |= {self.part_path(number), self.track_path(number)}
+        for number in self.finished:
+            keep |= {part_path(self.folder, number), track_path(self.folder, number)}
         for stray in set(self.folder.iterdir()) - keep:
             stray.unlink()
         temporary = self.path.with_suffix(".new")
-        lines = [fingerprint, *(asdict(segment) for segment in self.segments)]
+        lines = [fingerprint, *(asdict(segment) for _, segment in sorted(self.finished.items()))]
         temporary.write_bytes(b"".join(map(_line, lines)))
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(self.path)
         sync_folder(self.folder)
+
+
+def work_folder(output: Path) -> Path:
+    """Where the parts of `output` lie until it is finished."""
+    return output.with_name(f".{output.name}.work")
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """Where part `number` lies."""
+    return folder / f"part-{number:05d}.mkv"
+
+
+def track_path(folder: Path, number: int) -> Path:
+    """Where the smoother's memory after part `number` lies, where that part ends in mid-shot."""
+    return folder / f"track-{number:05d}.npz"
+
+
+def digest_of(path: Path) -> str:
+    """A hash of a file, "" where there is none."""
+    if not path.is_file():
+        return ""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while chunk := file.read(_HASH_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Have a file's bytes on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _line(entry: dict[str, Any]) -> bytes:
@@ -168,19 +198,3 @@ def _is_sound(segment: Segment) -> bool:
     """Whether an entry makes sense: it has frames, and their stamps rise."""
     pts = segment.pts
     return bool(pts) and all(isinstance(stamp, int) for stamp in pts) and all(a < b for a, b in pairwise(pts))
-
-
-def _digest(path: Path) -> str:
-    """A hash of a file, "" where there is none."""
-    if not path.is_file():
-        return ""
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while chunk := file.read(_HASH_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

@@ -20,9 +20,9 @@ from nursery import Case, Nursery
 from synth import make_film, planes, sound_packets, stamps
 
 from deoldify_video.errors import OutputError, StoppedError, UsageError
-from deoldify_video.jobs import film as film_module
+from deoldify_video.jobs import film_job
 from deoldify_video.jobs.film import colorize_film
-from deoldify_video.jobs.journal import Journal, _read_lines
+from deoldify_video.jobs.journal import Journal, Segment, _read_lines, digest_of, part_path
 from deoldify_video.media.output import lock_file
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
 
@@ -91,10 +91,10 @@ def enter_segments(output: Path, count: int) -> Journal:
     """A journal with `count` finished segments whose parts hold a few bytes."""
     journal = Journal(output, {"version": "1"})
     for number in range(count):
-        journal.part_path(number).write_bytes(b"part %d" % number)
-        journal.add(
-            number, pts=[number * 2, number * 2 + 1], delay=0, last_duration=1, shots=1, in_mid_shot=False, seekable=True
-        )
+        part = part_path(journal.folder, number)
+        part.write_bytes(b"part %d" % number)
+        pts = [number * 2, number * 2 + 1]
+        journal.add(number, Segment(part.name, digest_of(part), "", pts, 0, 1, shots=1, in_mid_shot=False, seekable=True))
     return journal
 
 
@@ -126,9 +126,9 @@ def test_journal_lies(tmp_path, lie):
     journal.close(remove=False)
     entries = _read_lines(journal.path)
     if lie == "part gone":
-        journal.part_path(1).unlink()
+        part_path(journal.folder, 1).unlink()
     elif lie == "part changed":
-        journal.part_path(1).write_bytes(b"part X")
+        part_path(journal.folder, 1).write_bytes(b"part X")
     elif lie == "other part":
         entries[2]["part"] = entries[1]["part"]
     elif lie == "stamps fall":
@@ -165,7 +165,7 @@ def test_resume_fingerprint(film, tmp_path, stub_colorizer, short_segments, monk
     elif change == "network":
         stub_colorizer.fingerprint = "other weights"
     else:
-        monkeypatch.setattr(film_module, "__version__", "0.0.1")
+        monkeypatch.setattr(film_job, "__version__", "0.0.1")
     with pytest.raises(UsageError, match=r"--restart") as caught:
         colorize_film(source, output, options, colorizer=stub_colorizer)
     assert {"input": "source", "option": "end_s", "network": "weights", "version": "version"}[change] in str(caught.value)
@@ -202,9 +202,10 @@ from nursery import stub
 from deoldify_video import app, pipeline
 from deoldify_video.commands import colorize
 from deoldify_video.jobs import film
+from deoldify_video.media.encode import PartWriter
 pipeline.MIN_SEGMENT_FRAMES, pipeline.MAX_SEGMENT_FRAMES = 8, 12
 film.Colorizer = lambda options: stub()
-times, original = int(sys.argv.pop()), film.PartWriter.write
+times, original = int(sys.argv.pop()), PartWriter.write
 written = 0
 def write(self, luma, chroma):
     global written
@@ -212,7 +213,7 @@ def write(self, luma, chroma):
     if written in (15, 17)[:times]:
         os.kill(os.getpid(), signal.SIGINT)
     original(self, luma, chroma)
-film.PartWriter.write = write
+PartWriter.write = write
 try:
     app.main()
 finally:
@@ -282,7 +283,7 @@ def test_two_runs_one_output(film, tmp_path, stub_colorizer, short_segments):
     journal = enter_segments(output, 1)
     with pytest.raises(OutputError, match="another run is working on"):
         colorize_film(film, output, OPTIONS, colorizer=stub_colorizer)
-    assert journal.part_path(0).exists()
+    assert part_path(journal.folder, 0).exists()
     assert lock_file(journal.folder / "lock") is None
     journal.close(remove=True)
     colorize_film(film, output, OPTIONS, colorizer=stub_colorizer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from deoldify_video.errors import DeviceMemoryError, StoppedError
 from deoldify_video.jobs.film import colorize_film
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.options import FilmOptions
-from deoldify_video.pipeline import QUEUE_FRAMES, Start, film_frames
+from deoldify_video.pipeline import QUEUE_FRAMES, Start, film_frames, find_segments
 from deoldify_video.stages import Stages
 
 SIZE = (64, 48)
@@ -50,9 +51,9 @@ class Frames:
 def test_as_many_frames_are_alive_in_a_long_film_as_in_a_short_one(stub_colorizer, count):
     limited = SampleRange.of(8, full=False)
     painter = Painter("bt601", limited, limited, 8, (32, 24))
-    frames = Frames(count)
+    frames, mark = Frames(count), partial(find_segments, start=Start())
     with Stages() as stages:
-        result = film_frames(frames, stub_colorizer, painter, FilmOptions(), Start(), stages)
+        result = film_frames(frames, mark, stub_colorizer, painter, FilmOptions(), None, stages)
         assert [frame.index for frame, _ in result] == list(range(count))
     assert frames.most <= QUEUES * (QUEUE_FRAMES + 2) + BUSY_FRAMES
 
