@@ -17,11 +17,11 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from deoldify_video.color.yuv import limit_chroma, yuv_to_rgb
 from deoldify_video.errors import InputError, OutputError, UsageError
+from deoldify_video.media.deep import DEEP_FORMATS, encode_deep
 from deoldify_video.media.endings import PHOTO_FORMATS
 from deoldify_video.media.output import output_errors
 from deoldify_video.media.probe import MAX_PIXELS
 
-DEEP_FORMATS = ("PNG", "TIFF")  # those that hold 16 bits
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "PNG": {},
@@ -86,22 +86,17 @@ def write_photo(path: Path, photo: Photo, chroma: NDArray[np.float32]) -> None:
     y = np.clip(photo.light, 0, 1)
     rgb = yuv_to_rgb(y, limit_chroma(y, chroma, PHOTO_MATRIX), PHOTO_MATRIX)
     planes = rgb if photo.alpha is None or kind == "JPEG" else np.dstack([rgb, photo.alpha])
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = photo.exif if len(photo.exif) <= _MAX_EXIF_BYTES else b""
     with output_errors(path):
         if photo.depth == 16 and kind in DEEP_FORMATS:
-            deep = np.rint(planes * 65535).astype(np.uint16)
-            order = [2, 1, 0, 3][: planes.shape[2]]
-            done, data = cv2.imencode(path.suffix.lower(), np.ascontiguousarray(deep[..., order]))
-            if not done:
-                raise OutputError(f"{path} cannot be written as 16-bit {kind}.")
-            path.write_bytes(data.tobytes())
-        else:
-            image = Image.fromarray(np.rint(planes * 255).astype(np.uint8))
-            profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-            exif = photo.exif if len(photo.exif) <= _MAX_EXIF_BYTES else b""
-            try:
-                image.save(path, format=kind, exif=exif, icc_profile=profile, **_SAVE_OPTIONS[kind])
-            except ValueError as error:  # a picture that is too large for the format
-                raise OutputError(f"{path} cannot be written as {kind}: {error}; choose another format.") from error
+            path.write_bytes(encode_deep(kind, np.rint(planes * 65535).astype(np.uint16), exif, profile))
+            return
+        image = Image.fromarray(np.rint(planes * 255).astype(np.uint8))
+        try:
+            image.save(path, format=kind, exif=exif, icc_profile=profile, **_SAVE_OPTIONS[kind])
+        except ValueError as error:  # a picture that is too large for the format
+            raise OutputError(f"{path} cannot be written as {kind}: {error}; choose another format.") from error
 
 
 def photo_format(path: Path) -> str:

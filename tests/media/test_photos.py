@@ -7,6 +7,7 @@ import io
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms, ImageOps
 from synth import light
 
@@ -62,6 +63,23 @@ def test_sixteen_bits_stay_sixteen_bits(tmp_path, stub_colorizer, suffix, channe
     assert written.shape[2] == (4 if channels == 4 else 3)
     if channels == 4:
         assert (written[..., 3] == 40_000).all()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_what_is_known_of_a_picture_of_sixteen_bits_is_kept(tmp_path, stub_colorizer, suffix):
+    source, output = tmp_path / "old.tif", tmp_path / f"new{suffix}"
+    described = [(0x010E, "s", 0, "the yard", True), (0x8298, "s", 0, "Lumière".encode(), True)]
+    tifffile.imwrite(source, grey(16), metadata=None, software="scanner", resolution=(300, 300), extratags=described)
+    colorize_photo(source, output, colorizer=stub_colorizer)
+    with Image.open(output) as image:
+        kept = image.getexif()
+        assert "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"])))
+    assert {tag: kept[tag] for tag in (0x010E, 0x0131, 0x8298)} == {
+        0x010E: "the yard",
+        0x0131: "scanner",
+        0x8298: "LumiÃ¨re",
+    }  # UTF-8, as it was; Pillow reads Latin-1
+    assert kept[0x011A] == kept[0x011B] == 300
 
 
 def test_sixteen_bits_into_jpeg_become_eight(tmp_path, stub_colorizer):
