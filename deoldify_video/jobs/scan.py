@@ -113,7 +113,7 @@ class _Division:
 
 
 def planned_stretch(plan: Iterable[PlannedSegment], before: Segment | None, *, seekable: bool) -> Stretch:
-    """The stretch of `plan`; `before` is the segment before it where that is finished, `seekable` whether its beginning can be sought."""
+    """The stretch of `plan`. `before` is the segment before it, where that is finished; `seekable`: the beginning can be sought."""
     plan = tuple(plan)
     first = plan[0]
     return Stretch(
