@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Cli
 from synth import make_film
 
 
@@ -17,7 +16,7 @@ def film(tmp_path: Path) -> Path:
     return path
 
 
-def test_json_goes_to_stdout_and_nothing_else(cli: Cli, film: Path) -> None:
+def test_json_goes_to_stdout_and_nothing_else(cli, film: Path) -> None:
     run = cli("evaluate-film", film, "--reference", film, "--json")
     assert run.code == 0
     score = json.loads(run.out)
@@ -26,14 +25,14 @@ def test_json_goes_to_stdout_and_nothing_else(cli: Cli, film: Path) -> None:
     assert [shot["first_frame"] for shot in score["shots"]] == [0, 4]
 
 
-def test_the_table_goes_to_stderr(cli: Cli, film: Path) -> None:
+def test_the_table_goes_to_stderr(cli, film: Path) -> None:
     run = cli("evaluate-film", film, "--before", film)
     assert (run.code, run.out) == (0, "")
     assert "whole film" in run.err
     assert "compared with" in run.err
 
 
-def test_a_report_is_written_whole_and_an_old_one_is_kept_unless_told(cli: Cli, film: Path, tmp_path: Path) -> None:
+def test_a_report_is_written_whole_and_an_old_one_is_kept_unless_told(cli, film: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("old")
     refused = cli("evaluate-film", film, "--report", page)
@@ -44,7 +43,7 @@ def test_a_report_is_written_whole_and_an_old_one_is_kept_unless_told(cli: Cli, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mkv", "page.html"]
 
 
-def test_films_that_do_not_fit_together_are_an_input_error(cli: Cli, film: Path, tmp_path: Path) -> None:
+def test_films_that_do_not_fit_together_are_an_input_error(cli, film: Path, tmp_path: Path) -> None:
     short = tmp_path / "short.mkv"
     make_film(short, frames=5, audio=None)
     run = cli("evaluate-film", film, "--reference", short)
@@ -52,7 +51,7 @@ def test_films_that_do_not_fit_together_are_an_input_error(cli: Cli, film: Path,
     assert "fewer frames" in " ".join(run.err.split())
 
 
-def test_what_is_no_film_is_an_input_error(cli: Cli, tmp_path: Path) -> None:
+def test_what_is_no_film_is_an_input_error(cli, tmp_path: Path) -> None:
     text = tmp_path / "notes.mkv"
     text.write_text("no film")
     assert cli("evaluate-film", text).code == 3
