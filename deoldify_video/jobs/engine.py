@@ -50,7 +50,8 @@ class Advanced:
 
 @dataclass(frozen=True)
 class Finished:
-    """A work is done, and its target is there. `appraisal` is what `jobs.appraisal.appraise` says of it, which the worker calls."""
+    """A work is done, and its target is there. `appraisal` is what
+    `jobs.appraisal.appraise(work.target)` says of it, which the worker calls."""
 
     key: int
     worker: str
