@@ -12,6 +12,7 @@ from deoldify_video.color.paint import Painter
 from deoldify_video.color.yuv import SampleRange
 from deoldify_video.jobs.preflight import Preflight
 from deoldify_video.media.decode import Begin, FilmReader
+from deoldify_video.media.disk import check_disk, need_bytes
 from deoldify_video.media.encode import PartWriter, PictureFormat, picture_format
 from deoldify_video.media.probe import MediaInfo
 from deoldify_video.media.streams import container_format
@@ -105,6 +106,11 @@ class FilmJob:
             "render_size": list(self.render_size),
             "window": list(astuple(window)) if window else None,
         }
+
+    def check_room(self, resumed_frames: int) -> None:
+        """Raise `OutputError` when the output's disk has no room for what is still to be made."""
+        frames = max(0, self.expected_frames - resumed_frames)
+        check_disk(self.output.parent, need_bytes(self.info, self.found.survey, self.options.encode, frames))
 
     def reader(self, begin: Begin) -> FilmReader:
         """Reads the film from `begin` on."""

@@ -12,7 +12,8 @@ import pytest
 from synth import make_film, planes, sound_packets, stamps
 
 from deoldify_video.errors import InputError
-from deoldify_video.jobs.film import colorize_film, film_report, finish_film
+from deoldify_video.jobs.ending import film_report, finish_film
+from deoldify_video.jobs.film import colorize_film
 from deoldify_video.jobs.film_job import FilmJob, NetworkFacts
 from deoldify_video.jobs.journal import Journal
 from deoldify_video.jobs.parts import Stretch, make_segments
