@@ -55,11 +55,14 @@ def compare(
     mode: str = "side",
     labels: tuple[str, str] | None = None,
     overwrite: bool = False,
+    end_s: float | None = None,
+    max_width_px: int | None = None,
     on_frame: Callable[[int], None] = lambda frames: None,
 ) -> Comparison:
     """Write `first` and `second` in one picture to `output`. `mode` is one of `compose.MODES`; `labels` default to the files' names.
 
-    The second takes the size of the first. `on_frame` gets the number of finished frames. Raises the errors of
+    The second takes the size of the first. Films stop after `end_s` seconds, and each of their pictures is made no wider than
+    `max_width_px`. `on_frame` gets the number of finished frames. Raises the errors of
     `deoldify_video.errors`.
     """
     first, second, output = Path(first), Path(second), Path(output)
@@ -73,7 +76,16 @@ def compare(
         labels = (str(first), str(second)) if same_name else (first.name, second.name)
     if infos[0].kind == "photo":
         return _compare_photos(first, second, output, mode, labels)
-    return _compare_films(*infos, output, mode, labels, on_frame)
+    size = _size_within(infos[0].video.upright_size, max_width_px)
+    return _compare_films(*infos, output, Layout(mode, *size), labels, end_s, on_frame)
+
+
+def _size_within(size: tuple[int, int], max_width_px: int | None) -> tuple[int, int]:
+    """Even numbers, as chroma at half size needs them, of the same shape as `size`."""
+    width, height = size
+    if max_width_px is not None and width > max_width_px:
+        width, height = max_width_px, round(height * max_width_px / width)
+    return even_size(width, height)
 
 
 def _compare_photos(first: Path, second: Path, output: Path, mode: str, labels: tuple[str, str]) -> Comparison:
@@ -88,13 +100,17 @@ def _compare_photos(first: Path, second: Path, output: Path, mode: str, labels: 
 
 
 def _compare_films(
-    first: MediaInfo, second: MediaInfo, output: Path, mode: str, labels: tuple[str, str], on_frame: Callable[[int], None]
+    first: MediaInfo,
+    second: MediaInfo,
+    output: Path,
+    layout: Layout,
+    labels: tuple[str, str],
+    end_s: float | None,
+    on_frame: Callable[[int], None],
 ) -> Comparison:
     format_name = container_format(output)
     if format_name not in _CONTAINERS:
         raise UsageError(f"a comparison cannot be written to {output.suffix}; use .mp4 or .mkv.")
-    size = even_size(*first.video.upright_size)
-    layout = Layout(mode, *size)
     composer = Composer(layout, labels)
     # The picture as it is written: upright, square pixels, eight bits.
     matrix = first.video.matrix
@@ -107,7 +123,9 @@ def _compare_films(
         part = Path(folder) / "part.mkv"
         writer = PartWriter(part, replace(first, video=video), EncodeOptions(_CODEC), depth=8, full_range=False)
         try:
-            for stamp, seconds, left, right in in_step(first, second, size, matrix):
+            for stamp, seconds, left, right in in_step(first, second, (layout.width, layout.height), matrix):
+                if end_s is not None and seconds >= end_s:
+                    break
                 joined = composer.join(left, right, float(seconds))
                 writer.write(joined[0], np.stack(joined[1:]))
                 pts.append(stamp + shift)
@@ -119,8 +137,9 @@ def _compare_films(
         step = max(1, round(1 / (video.frame_rate * video.time_base)))
         remark = f"{labels[0]} and {labels[1]}, compared"
         film = EncodedFilm([part], pts, writer.delay, step, step, remark)
+        end = None if end_s is None else (pts[-1] + step) * video.time_base
         with output_file(output) as temporary:
-            stats = write_film(replace(sounding, video=video), film, temporary, format_name, Span())
+            stats = write_film(replace(sounding, video=video), film, temporary, format_name, Span(end=end))
     heard = str(sounding.path) if any(stream.kind == "audio" for stream in sounding.streams) else None
     return Comparison(str(output), "film", len(pts), video.width, video.height, heard, stats.warnings())
 

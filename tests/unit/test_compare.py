@@ -202,3 +202,13 @@ def test_the_command_tells_what_it_made(monkeypatch, capsys, tmp_path):
     code, _, err = run(film, film, "-o", tmp_path / "out.mp4", "--labels", "before")
     assert code == 2
     assert "two labels" in err
+
+
+def test_an_end_cuts_pictures_and_sound_and_a_width_makes_the_pictures_smaller(tmp_path):
+    source = make_film(tmp_path / "old.mp4", frames=50, size=(128, 96))
+    made = compare(source, source, tmp_path / "new.mp4", end_s=1.0, max_width_px=64)
+    assert (made.frames, made.width, made.height) == (25, 128, 48)
+    assert stamps(tmp_path / "new.mp4") == stamps(source)[:25]
+    heard = sound_packets(tmp_path / "new.mp4")
+    assert heard == sound_packets(source)[: len(heard)]
+    assert Fraction(8, 10) < heard[-1][0] < 1
