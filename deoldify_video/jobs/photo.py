@@ -65,8 +65,21 @@ def paint_light(
     """
     height, width = light.shape
     size = colorizer.spec.render_size(width, height, render_factor)
-    enlarges = size[0] > width
+    grey = network_view(light, size)
+    return spread_colours(light, grey, colorizer.ab(grey[None])[0]), size
+
+
+def network_view(light: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """What the network sees of `light` (H, W) in [0, 1] at `size` (width, height): grey uint8 (h, w), full range."""
+    enlarges = size[0] > light.shape[1]
     small = cv2.resize(light, size, interpolation=cv2.INTER_LINEAR if enlarges else cv2.INTER_AREA)
-    grey = np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
-    planes = ab_to_chroma(grey, colorizer.ab(grey[None])[0], PHOTO_MATRIX)
-    return guided_upsample(planes, grey.astype(np.float32) * np.float32(1 / 255), light), size
+    return np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
+
+
+def spread_colours(light: NDArray[np.float32], grey: NDArray[np.uint8], ab: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Chroma for `light` (H, W) from the colours `ab` (2, h, w) in Lab units that the network found on `grey` (h, w).
+
+    Returns float32 (2, H, W) in -0.5..0.5 of `PHOTO_MATRIX`.
+    """
+    planes = ab_to_chroma(grey, ab, PHOTO_MATRIX)
+    return guided_upsample(planes, grey.astype(np.float32) * np.float32(1 / 255), light)

@@ -60,6 +60,13 @@ class Colorizer:
         hinted.network = with_hints(self.network, hints)
         return hinted
 
+    def with_style(self, style: str, saturation: float) -> Colorizer:
+        """This colorizer in another style; the network is shared, so it is not loaded again."""
+        styled = copy.copy(self)
+        chosen = self.spec.styles[style]
+        styled.temperature, styled.gain = chosen.temperature, chosen.gain * saturation
+        return styled
+
     def ab(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Colours for grey pictures of one size.
 

@@ -143,3 +143,11 @@ def test_styles_of_the_shipped_network_differ_in_boldness():
     grey = np.stack([cv2.resize(photo, (192, 192), interpolation=cv2.INTER_AREA) for photo in photos])
     bold = {style: np.abs(Colorizer(ColorOptions(device="cpu", style=style)).ab(grey)).mean() for style in STYLES}
     assert bold["muted"] < bold["natural"] < bold["vibrant"]
+
+
+def test_another_style_shares_the_network_and_leaves_the_first_as_it_is(stub_colorizer):
+    plain = stub_colorizer.ab(pictures(1))
+    bold = stub_colorizer.with_style("vibrant", 2.0)
+    assert bold.network is stub_colorizer.network
+    np.testing.assert_allclose(bold.ab(pictures(1)), 2.6 * plain, rtol=1e-6)
+    np.testing.assert_array_equal(stub_colorizer.ab(pictures(1)), plain)
