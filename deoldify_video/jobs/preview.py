@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deoldify_video.errors import UsageError
+from deoldify_video.jobs.clock import clock as clock  # noqa: PLC0414
+from deoldify_video.jobs.clock import duration_text as duration_text  # noqa: PLC0414
 from deoldify_video.jobs.measure import Bench, Measured, measure_photo, photo_view
 from deoldify_video.jobs.sampling import sample_film
 from deoldify_video.media.clips import ClipReader
@@ -203,18 +205,3 @@ class _PhotoSubject:
 
     def seconds(self, measured: Measured, colorizer: Colorizer) -> float:
         return measured.frame_s
-
-
-def clock(seconds: float) -> str:
-    """`1:02:03`, or `2:03` below an hour."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def duration_text(seconds: float) -> str:
-    """A time to wait, in words: `4 s`, `1.9 min`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = seconds / 60
-    return f"{minutes:.1f} min" if minutes < 9.95 else f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

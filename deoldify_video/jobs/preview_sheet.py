@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deoldify_video.jobs.preview import Column, Preview, clock, duration_text
+from deoldify_video.jobs.clock import clock, duration_text
+from deoldify_video.jobs.preview import Column, Preview
 from deoldify_video.media.labels import shortened, text_mask
 from deoldify_video.media.pictures import write_picture
 

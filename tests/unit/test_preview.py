@@ -16,8 +16,9 @@ from deoldify_video.app import main
 from deoldify_video.errors import InputError, UsageError
 from deoldify_video.jobs import sampling
 from deoldify_video.jobs.auto import FACTORS, auto_render_factor, choose_factor, useful_factors
+from deoldify_video.jobs.clock import clock, duration_text
 from deoldify_video.jobs.measure import Bench, Measured, paint_view
-from deoldify_video.jobs.preview import Choice, clock, duration_text, make_choices, preview
+from deoldify_video.jobs.preview import Choice, make_choices, preview
 from deoldify_video.jobs.preview_sheet import draw_preview, write_preview
 from deoldify_video.jobs.sampling import Corners, sample_film
 from deoldify_video.media.clips import ClipReader
