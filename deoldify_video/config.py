@@ -119,13 +119,19 @@ def config_values(command: Any, table: Mapping[str, Any], where: str) -> Values:
         if not isinstance(value, str | int | float | bool):
             raise UsageError(f"{where}: {key} must be one value: a text, a number, true or false.")
         values[known[name]] = value
-    return values
+    return _as_given(command, values)
 
 
 def env_values(command: Any, environment: Mapping[str, str]) -> Values:
     """What the environment says about a command's options, by parameter names. Empty variables say nothing."""
     names = {name: parameter for name, parameter in flags(command).items() if name.upper() not in _RESERVED}
-    return {names[name]: text for name in names if (text := environment.get(PREFIX + name.upper()))}
+    return _as_given(command, {names[name]: text for name in names if (text := environment.get(PREFIX + name.upper()))})
+
+
+def _as_given(command: Any, values: Values) -> Values:
+    """One value for an option that can be given several times is a list of one."""
+    several = {parameter.name for parameter in command.params if getattr(parameter, "multiple", False)}
+    return {name: [value] if name in several else value for name, value in values.items()}
 
 
 def preset_values(command: Any, name: str, config: Config) -> Values:
