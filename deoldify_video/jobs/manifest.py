@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ CREATE TABLE shots (
     strip BLOB NOT NULL, PRIMARY KEY (item, number)
 ) WITHOUT ROWID;
 CREATE TABLE settings (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE);   -- JSON: options and network
-CREATE TABLE runs (id INTEGER PRIMARY KEY, began REAL NOT NULL, ended REAL NOT NULL DEFAULT 0, workers INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE runs (id INTEGER PRIMARY KEY, began REAL NOT NULL, flags TEXT NOT NULL);   -- those of colorize
 """
 
 
@@ -134,14 +134,15 @@ class Manifest:
         """The manifest of the output folder `out`; raises `InputError` where there is none and none is to be made."""
         return cls(out / FOLDER / FILE, create=create)
 
-    def copy_to(self, path: Path) -> Manifest:
-        """A copy at `path`, for plans that must leave no trace."""
+    def copy_to(self, path: Path) -> None:
+        """Copy the whole file to `path`, as it stands."""
         with self._errors(), contextlib.closing(sqlite3.connect(path)) as copy:
             self._db.backup(copy)
-        return Manifest(path)
 
-    def close(self) -> None:
-        """Close the file."""
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._db.close()
 
     def _prepare(self) -> None:
@@ -226,9 +227,9 @@ class Manifest:
         found: dict[str, Any] = json.loads(self.one("SELECT fingerprint FROM settings WHERE id = ?", number) or "{}")
         return found
 
-    def begin_run(self) -> int:
-        """Enter a new run; returns its number."""
-        self.change("INSERT INTO runs (began) VALUES (?)", time.time())
+    def begin_run(self, flags: Sequence[str]) -> int:
+        """Enter a new run, with the options of `colorize` that it was given; returns its number."""
+        self.change("INSERT INTO runs (began, flags) VALUES (?, ?)", time.time(), json.dumps(list(flags)))
         return int(self.one("SELECT max(id) FROM runs"))
 
     def put_shots(self, key: int, appraisal: Appraisal) -> None:
