@@ -82,9 +82,11 @@ Event = Started | Advanced | Finished | Failed | Stopped
 
 
 class Engine(Protocol):
-    """Does works. `workers` are the names that its events carry."""
+    """Does works."""
 
-    workers: Sequence[str]
+    @property
+    def workers(self) -> Sequence[str]:
+        """The names of the workers that there are, as its events carry them."""
 
     def check(self, sources: list[Path], out: Path) -> None:
         """Whether every worker can read the archives `sources` and write to `out`; raises an error that says how to mend it."""
