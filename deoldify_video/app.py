@@ -10,6 +10,7 @@ from rich.console import Console
 
 from deoldify_video import __version__
 from deoldify_video.commands import (
+    batch,
     colorize,
     compare,
     config,
@@ -20,6 +21,7 @@ from deoldify_video.commands import (
     preview,
     training,
     verify,
+    web,
 )
 from deoldify_video.errors import EXIT_INTERRUPTED, DeoldifyVideoError
 
@@ -29,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (colorize, preview, compare, verify, info, models, training, evaluation, evaluate_film, config):
+for commands in (colorize, batch, preview, compare, verify, info, models, training, evaluation, evaluate_film, config, web):
     commands.register(app)
 
 

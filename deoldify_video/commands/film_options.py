@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.models import OptionInfo
 
 from deoldify_video.commands.completion import complete_codec, complete_model, complete_preset, complete_style
 from deoldify_video.commands.config import apply_preset
+from deoldify_video.config import PRESET
 from deoldify_video.errors import UsageError
 from deoldify_video.options import (
     CODECS,
@@ -36,10 +38,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the options come to; with `auto_factor` the render factor is chosen for each film and photo."""
+    """What the options come to; with `auto_factor` the render factor is chosen for each film and photo.
+
+    `flags` are those that differ from the program's defaults, as they would be given.
+    """
 
     options: FilmOptions
     auto_factor: bool
+    flags: tuple[str, ...] = ()
 
 
 def with_film_options(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -52,8 +58,9 @@ def with_film_options(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..
 
         @functools.wraps(command)
         def run(**values: Any) -> None:
-            chosen = choose(**{parameter.name: values.pop(parameter.name) for parameter in shared})
-            command(**values, **{_CHOSEN: chosen})
+            given = {parameter.name: values.pop(parameter.name) for parameter in shared}
+            flags = tuple(word for parameter in shared for word in _flags(parameter, given[parameter.name]))
+            command(**values, **{_CHOSEN: replace(choose(**given), flags=flags)})
 
         parameters: list[inspect.Parameter] = []
         for parameter in own.parameters.values():
@@ -63,6 +70,18 @@ def with_film_options(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..
         return run
 
     return decorate
+
+
+def _flags(parameter: inspect.Parameter, value: Any) -> list[str]:
+    """How `value` would be given on the command line; nothing for the default, and for the preset, which is in the other values."""
+    if value == parameter.default or parameter.name == PRESET:
+        return []
+    (option,) = (one for one in parameter.annotation.__metadata__ if isinstance(one, OptionInfo))
+    declared = [name for name in option.param_decls or () if name.startswith("--")]
+    name = declared[0] if declared else "--" + parameter.name.replace("_", "-")
+    if isinstance(value, bool):
+        return [name.split("/")[0 if value else -1]]
+    return [name, str(value)]
 
 
 def choose(
