@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from deoldify_video.commands.film_options import Chosen, JsonOutput, LogFile, Quiet, with_film_options
 from deoldify_video.commands.running import logged_to, stop_on_interrupt
-from deoldify_video.errors import EXIT_INTERRUPTED, DependencyError, OutputError, UsageError
+from deoldify_video.errors import EXIT_INTERRUPTED, OutputError, UsageError
 
 if TYPE_CHECKING:
     from deoldify_video.jobs.engine import Engine
@@ -139,15 +139,13 @@ def check_engine(engine: str, ray_address: str | None, gpus_per_task: float | No
 
 
 def make_engine(engine: str, chosen: Chosen, jobs: int | None, ray_address: str | None, gpus_per_task: float | None) -> Engine:
-    """The engine that was asked for. Raises `DependencyError` when its library is not installed."""
+    """The engine that was asked for. Raises `DependencyError` where its library is not installed."""
     if engine == "local":
         from deoldify_video.jobs.workers import LocalEngine
 
         return LocalEngine(chosen.options, jobs)
-    try:
-        from deoldify_video.jobs.cluster import RayEngine
-    except ModuleNotFoundError as error:
-        raise DependencyError("--engine ray needs Ray; install it with: pip install 'deoldify-video[cluster]'.") from error
+    from deoldify_video.jobs.cluster import RayEngine
+
     return RayEngine(ray_address, gpus_per_task, jobs, chosen.options)
 
 

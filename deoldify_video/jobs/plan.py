@@ -189,12 +189,12 @@ class Plan:
             changes.update(differences)
         if changes and not self._redo:
             what = " and ".join(
-                f"{number} {state} item{'s' if number > 1 else ''}"
-                for number, state in ((finished, "finished"), (begun, "unfinished"))
-                if number
+                f"{number} {state}" for number, state in ((finished, "finished"), (begun, "unfinished")) if number
             )
             shown = ", ".join(change for change, _ in changes.most_common())
-            raise UsageError(f"{what} were made otherwise: {shown}; repeat those settings, or make them anew with --redo.")
+            raise UsageError(
+                f"made otherwise: {what}; changed is {shown}; repeat those settings, or use --redo to make them anew."
+            )
 
     def _differences(self, item: Item) -> list[str]:
         found = []

@@ -28,8 +28,6 @@ _LOOK_AROUND_S = 0.2  # how often it is asked whether to stop
 _STILLBORN = 3  # workers that end before they are ready, one after the other: no more are tried
 _ENDS = (Finished, Failed, Stopped)
 
-Serve = Callable[..., None]
-
 
 @dataclass(eq=False)
 class _Worker:
@@ -46,8 +44,8 @@ class _Worker:
 class LocalEngine:
     """Worker processes on this machine: `jobs` of them, by default one for each GPU, or one on the processor."""
 
-    def __init__(self, options: FilmOptions, jobs: int | None = None, *, serve: Serve = serve) -> None:
-        self._options, self._jobs, self._serve = options.color, jobs, serve
+    def __init__(self, options: FilmOptions, jobs: int | None = None) -> None:
+        self._options, self._jobs = options.color, jobs
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
         self._gpus: int | None = None  # not known until the first worker has looked
@@ -134,7 +132,7 @@ class LocalEngine:
         name = f"worker {number + 1}"
         logs = log.isEnabledFor(logging.INFO)
         process = self._context.Process(
-            target=self._serve,
+            target=serve,
             args=(theirs, name, self._options, self._place(number)),
             kwargs={"logs": logs},
             name=name,

@@ -1,0 +1,35 @@
+"""The program with stub workers, as a process of its own: the command line, and before it what is to happen to the driver.
+
+`KILL_AT`: it is killed before the write to the manifest that has this number.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
+
+if __name__ == "__main__":
+    import stub_worker
+
+    from deoldify_video.app import main
+    from deoldify_video.jobs import workers
+    from deoldify_video.jobs.manifest import Manifest
+
+    workers.serve = stub_worker.serve
+    if kill_at := int(os.environ.get("KILL_AT", "0")):
+        change, writes = Manifest.change, 0
+
+        def counted(self, *args):
+            global writes  # noqa: PLW0603
+            writes += 1
+            if writes == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return change(self, *args)
+
+        Manifest.change = counted
+    main()
