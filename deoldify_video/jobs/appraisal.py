@@ -22,7 +22,7 @@ _PLACES = 10  # looked at, to find so many that show something
 _FRAMES = 3  # neighbouring ones that are compared
 _FLAT = 6.0  # grey levels of standard deviation under which a picture shows nothing
 _CUT = 0.75  # of `temporal.shots.unlikeness`: the frames are of different shots
-_MEASURED_PX, _SMALL, _STRIP_PX = 320, (80, 60), 200
+_MEASURED_PX, _SMALL, _STRIP_PX = 320, (80, 60), 240
 _JPEG_QUALITY = 78
 
 

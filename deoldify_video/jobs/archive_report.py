@@ -21,6 +21,7 @@ from deoldify_video.jobs.naming import printable
 from deoldify_video.media.output import output_errors, output_file
 
 WITH_PICTURES = 200  # films, and as many photos: the page has to open on a phone
+UNFOLDED = 8  # failures; more are folded away, so that the films come first
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d1d1f; --paper: #fff; --soft: #f4f4f1; --line: #dcdcd6; --dim: #6a6a6a;
   --good: #1a7f37; --bad: #b42318; --warn: #9a6700; }
@@ -39,7 +40,7 @@ article { border: 1px solid var(--line); border-radius: .5rem; padding: .8rem; m
   margin-top: .6rem; }
 figure { margin: 0; } figure img { display: block; width: 100%; height: auto; border-radius: .25rem; background: var(--soft); }
 pre { background: var(--soft); border-radius: .5rem; padding: .6rem; margin: .5rem 0 0; white-space: pre-wrap; font-size: .8125rem; }
-details { border-top: 1px solid var(--line); padding: .5rem 0; } summary { cursor: pointer; font-weight: 600; }
+details { padding: .3rem 0; } summary { cursor: pointer; color: var(--dim); margin-bottom: .6rem; }
 ul { padding-left: 1.1rem; margin: .4rem 0; } li { margin: .2rem 0; }
 """
 
@@ -92,20 +93,24 @@ class _Page:
         yield "</div>"
 
     def _failures(self) -> Iterator[str]:
-        for number, item in enumerate(self._items("state = ? ORDER BY key", FAILED)):
-            if not number:
-                yield "<h2>Failed</h2>"
+        number = self._manifest.counts("run = ?", self._run)[FAILED]
+        if not number:
+            return
+        yield f"<h2>Failed</h2><details{' open' if number <= UNFOLDED else ''}><summary>What failed, and how to repeat it</summary>"
+        for item in self._items("state = ? ORDER BY key", FAILED):
+            error = item.error.removeprefix(printable(item.source)).removeprefix(": ").strip()
             yield (
-                f"<article><h3 class='bad'>{_name(item.source)}</h3><p>{_text(item.error)}</p>"
+                f"<article><h3 class='bad'>{_name(_below(item))}</h3><p>{_text(error)}</p>"
                 f"<p class='dim'>{_attempts(item)}</p>{self._command(item)}</article>"
             )
+        yield "</details>"
 
     def _command(self, item: Item) -> str:
-        """How to repeat it by itself; nothing where the file has no place in the output."""
-        if not item.target:
-            return ""
-        words = ["deoldify-video", "colorize", str(item.source), "-o", str(self._out / item.target), *self._flags]
-        return f"<pre>{_text(' '.join(shlex.quote(word) for word in words))}</pre>"
+        """How to see the error again; what is no film or photo has no place in the output."""
+        words = ["deoldify-video", "info", str(item.source)]
+        if item.target:
+            words = ["deoldify-video", "colorize", str(item.source), "-o", str(self._out / item.target), *self._flags]
+        return f"<pre>{_text(shlex.join(words))}</pre>"
 
     def _films(self) -> Iterator[str]:
         worst = "(SELECT max(warp_ab) FROM shots WHERE item = items.key)"
@@ -148,7 +153,7 @@ class _Page:
         for number, item in enumerate(self._items("state = ? ORDER BY key", SKIPPED)):
             if not number:
                 yield "<h2>Left out</h2><details><summary>Why nothing was done with these</summary><ul>"
-            yield f"<li>{_name(item.source)} <span class='dim'>{_text(item.reason)}</span></li>"
+            yield f"<li>{_name(_below(item))} <span class='dim'>{_text(item.reason)}</span></li>"
         if number >= 0:
             yield "</ul></details>"
 
@@ -176,6 +181,11 @@ def _attempts(item: Item) -> str:
         return "not tried"
     times = "once" if item.attempts == 1 else f"{item.attempts} times"
     return f"tried {times}" + (f", {item.segments} segments are kept" if item.segments else "")
+
+
+def _below(item: Item) -> Path:
+    """Where the source lies in its archive."""
+    return item.source.relative_to(item.archive) if item.source != item.archive else Path(item.source.name)
 
 
 def _name(path: Path | str) -> str:
