@@ -23,50 +23,62 @@ def colorize_photo(
     source: Path | str, output: Path | str, options: FilmOptions | None = None, *, colorizer: Colorizer | None = None
 ) -> Report:
     """Colorize the photo `source` into `output`, whose ending names the format. Raises the errors of `deoldify_video.errors`."""
-    options, source, output = options or FilmOptions(), Path(source), Path(output)
+    opened = OpenPhoto(Path(source), Path(output), options or FilmOptions(), colorizer)
     began = time.monotonic()
-    photo = read_photo(source)
-    check_output(source, output, overwrite=options.encode.overwrite)
-    photo_format(output)
-    colorizer = colorizer or Colorizer(options.color)
-    if options.color.hints is not None:
-        height, width = photo.light.shape
-        colorizer = colorizer.with_hints(read_hints(options.color.hints, width, height))
-    factor = options.color.render_factor or colorizer.spec.photo_render_factor
-    chroma, size = paint_light(photo.light, colorizer, factor)
-    with output_file(output) as temporary:
-        write_photo(temporary, photo, chroma)
-    warnings = ["the photo has colours already; they were replaced."] if photo.colourful else []
-    seconds = time.monotonic() - began
-    return Report(
-        source=str(source),
-        output=str(output),
-        kind="photo",
-        frames=1,
-        shots=1,
-        seconds=seconds,
-        fps=1 / seconds,
-        model=colorizer.spec.name,
-        device=str(colorizer.device),
-        precision=colorizer.precision,
-        render_factor=factor,
-        render_size=size,
-        warnings=warnings,
-    )
+    ab = opened.colorizer.ab(opened.grey[None])[0]
+    return opened.finish(ab, time.monotonic() - began)
 
 
-def paint_light(
-    light: NDArray[np.float32], colorizer: Colorizer, render_factor: int
-) -> tuple[NDArray[np.float32], tuple[int, int]]:
-    """Chroma for a picture's light.
+class OpenPhoto:
+    """A photo on its way: opening it makes `grey`, what the network is to see, uint8 (h, w); `finish` takes its answer.
 
-    `light` float32 (H, W) in [0, 1], sRGB-encoded. Returns Cb and Cr, float32 (2, H, W) in -0.5..0.5 of `PHOTO_MATRIX`, and the
-    (width, height) at which the network saw the picture.
+    `colorizer` is what is to answer: the one that is given, told the photo's colour hints, or else one made from the options.
+
+    Raises the errors of `deoldify_video.errors`.
     """
-    height, width = light.shape
-    size = colorizer.spec.render_size(width, height, render_factor)
-    grey = network_view(light, size)
-    return spread_colours(light, grey, colorizer.ab(grey[None])[0]), size
+
+    def __init__(self, source: Path, output: Path, options: FilmOptions, colorizer: Colorizer | None = None) -> None:
+        self._source, self._output = source, output
+        began = time.monotonic()
+        self._photo = read_photo(source)
+        check_output(source, output, overwrite=options.encode.overwrite)
+        photo_format(output)
+        colorizer = colorizer or Colorizer(options.color)
+        height, width = self._photo.light.shape
+        if options.color.hints is not None:
+            colorizer = colorizer.with_hints(read_hints(options.color.hints, width, height))
+        self.colorizer = colorizer
+        self._factor = options.color.render_factor or colorizer.spec.photo_render_factor
+        self.grey = network_view(self._photo.light, colorizer.spec.render_size(width, height, self._factor))
+        self._seconds = time.monotonic() - began
+
+    @property
+    def held_bytes(self) -> int:
+        """What the photo takes in memory while it is open."""
+        return self._photo.light.nbytes + (0 if self._photo.alpha is None else self._photo.alpha.nbytes)
+
+    def finish(self, ab: NDArray[np.float32], network_s: float) -> Report:
+        """Write the photo in the colours `ab`, float32 (2, h, w) in Lab units, which took the network `network_s`."""
+        began = time.monotonic()
+        with output_file(self._output) as temporary:
+            write_photo(temporary, self._photo, spread_colours(self._photo.light, self.grey, ab))
+        seconds = self._seconds + network_s + time.monotonic() - began
+        colorizer = self.colorizer
+        return Report(
+            source=str(self._source),
+            output=str(self._output),
+            kind="photo",
+            frames=1,
+            shots=1,
+            seconds=seconds,
+            fps=1 / seconds,
+            model=colorizer.spec.name,
+            device=str(colorizer.device),
+            precision=colorizer.precision,
+            render_factor=self._factor,
+            render_size=(self.grey.shape[1], self.grey.shape[0]),
+            warnings=["the photo has colours already; they were replaced."] if self._photo.colourful else [],
+        )
 
 
 def network_view(light: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
