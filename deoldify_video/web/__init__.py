@@ -1,0 +1,1 @@
+"""The page in the browser: for people who never open a terminal."""

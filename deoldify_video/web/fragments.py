@@ -1,0 +1,86 @@
+"""Pieces of the page that are not form fields: HTML in which everything that comes from a visitor is text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from deoldify_video.media.disk import readable
+
+if TYPE_CHECKING:
+    from deoldify_video.web.film import Column
+
+_MOVE = "this.parentNode.style.setProperty('--at', this.value + '%')"
+
+
+def problem(text: str) -> str:
+    """Something that the visitor must know before anything else."""
+    return f'<p class="dv-note dv-problem" role="alert">{escape(text)}</p>'
+
+
+def notes(texts: list[str]) -> str:
+    """Things worth knowing."""
+    return "".join(f'<p class="dv-note" role="status">{escape(text)}</p>' for text in texts)
+
+
+def title(name: str, about: str) -> str:
+    """Which file this is."""
+    return f'<h2 class="dv-title">{escape(name)}</h2><p class="dv-soft">{escape(about)}</p>'
+
+
+def waiting(ahead: int) -> str:
+    """A place in the queue; `ahead` jobs come before."""
+    before = "One job is" if ahead == 1 else f"{ahead} jobs are"
+    return (
+        f'<div class="dv-busy dv-note" role="status">Waiting: {before} before yours, so you are number {ahead + 1} in the queue. '
+        "Keep this page open.</div>"
+    )
+
+
+def busy(doing: str, share: float) -> str:
+    """How far a job is, `share` from 0 to 1."""
+    percent = round(100 * share)
+    return (
+        f'<div class="dv-busy dv-note"><span role="status">{escape(doing)}</span>'
+        f'<progress max="100" value="{percent}" aria-label="Progress">{percent} %</progress></div>'
+    )
+
+
+def slider(before: str, after: str) -> str:
+    """Two pictures in one place, and the line between them."""
+    return (
+        f'<figure class="dv-slider"><img src="{escape(before)}" alt="The photo as it was">'
+        f'<img class="dv-after" src="{escape(after)}" alt="The photo in colour">'
+        f'<input type="range" min="0" max="100" value="50" aria-label="Line between before and after" oninput="{_MOVE}"></figure>'
+        '<p class="dv-soft dv-ends"><span>◀ before</span><span>after ▶</span></p>'
+    )
+
+
+def download(address: str, text: str) -> str:
+    """A link that saves a file."""
+    return f'<p><a class="dv-download" href="{escape(address)}" download>{escape(text)}</a></p>'
+
+
+def sheet(columns: Sequence[Column]) -> str:
+    """A preview: a column for each choice, which opens at its full size."""
+    figures = "".join(
+        f'<figure><a href="{escape(column.address)}" target="_blank" title="Open in full size">'
+        f'<img src="{escape(column.address)}" alt="Shots of the film: {escape(column.choice)}"></a>'
+        f"<figcaption><strong>{escape(column.choice)}</strong><br>{'<br>'.join(map(escape, column.facts))}</figcaption></figure>"
+        for column in columns
+    )
+    words = (
+        "The same shots in several settings of detail, with the time that the whole film will take here, how colourful it is "
+        "(0 is grey), and how much the colours flicker (less is calmer). Set the detail that you like best, then colour the film."
+    )
+    return f'<div class="dv-sheet" tabindex="0" role="group" aria-label="Preview">{figures}</div><p class="dv-soft">{words}</p>'
+
+
+def player(view: str, address: str, name: str, size_bytes: int) -> str:
+    """Source and result in one film, and the result to take home."""
+    return (
+        f'<div class="dv-player"><video controls playsinline preload="metadata" src="{escape(view)}" '
+        'aria-label="The film before, and in colour, side by side"></video></div>'
+        + download(address, f"Download {name} ({readable(size_bytes)}), with its sound")
+    )

@@ -1,0 +1,260 @@
+"""The page: one place to drop a photo or film, and for each the ways to colour it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from deoldify_video.color.style import STYLES
+from deoldify_video.errors import StoppedError, UsageError
+from deoldify_video.jobs.clock import clock
+from deoldify_video.models.registry import MODELS
+from deoldify_video.options import ColorOptions, JobOptions
+from deoldify_video.web import fragments
+from deoldify_video.web.desk import Desk, Work
+from deoldify_video.web.film import EXCERPT_S, FilmResult, FilmWork, Sheet
+from deoldify_video.web.jobs import Job
+from deoldify_video.web.networks import installed_networks
+from deoldify_video.web.photo import PhotoWork
+from deoldify_video.web.sentences import plain, sentence
+from deoldify_video.web.visits import Visit
+
+TITLE = "Old photos and films in colour"
+_INTRO = (
+    f"# {TITLE}\nDrop a black-and-white photo or film. It stays on the computer that runs this page, and is deleted after an "
+    "hour. The colours are plausible, not true: nobody knows what a dress was."
+)
+_GONE = "There is nothing here any more: files are deleted after an hour. Drop yours again."
+_TELL_S = 0.3  # how often the page is told how a job goes
+_DETAIL_RANGE = (7, 48)
+_MOST_SATURATION = 3.0
+
+Page = AsyncIterator[dict[Any, Any]]  # updates by component
+Values = dict[Any, Any]  # what is in the form, by component
+
+
+class Form:
+    """The page's components, and what happens when they are used."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        networks = installed_networks()
+        default = MODELS[networks[0]]
+        gr.Markdown(_INTRO)
+        self.drop = gr.File(label="A photo or a film", height=150, elem_id="drop")
+        with gr.Row(elem_classes="dv-status"):
+            self.status = gr.HTML(elem_id="status", elem_classes="dv-html", scale=8)
+            self.stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", scale=1, min_width=90)
+        self.title = gr.HTML(elem_id="title", elem_classes="dv-html")
+        with gr.Row(visible=False) as self.panel:
+            with gr.Column(scale=5, min_width=320):
+                self.film = gr.HTML(elem_id="film", elem_classes="dv-html")
+                self.picture = gr.HTML(elem_id="picture", elem_classes="dv-html")
+                self.save = gr.HTML(elem_id="save", elem_classes="dv-html")
+            with gr.Column(scale=3, min_width=320):
+                self.detail = gr.Slider(
+                    *_DETAIL_RANGE,
+                    value=default.photo_render_factor,
+                    step=1,
+                    label="Detail",
+                    info="The render factor: more is finer and slower, less is calmer.",
+                )
+                self.saturation = gr.Slider(
+                    0, _MOST_SATURATION, value=1.0, step=0.05, label="Colour strength", info="The saturation: 0 is grey."
+                )
+                self.style = gr.Radio([(name.capitalize(), name) for name in STYLES], value=STYLES[0], label="Style")
+                self.network = gr.Dropdown(networks, value=networks[0], label="Network", info="What finds the colours.")
+                with gr.Column(visible=False) as self.film_controls:
+                    self.excerpt = gr.Button(f"Colour the first {EXCERPT_S:.0f} seconds", variant="primary")
+                    self.whole = gr.Button("Colour the whole film", variant="primary")
+                    self.again = gr.Button("New preview in this style")
+                    self.force = gr.Checkbox(label="Replace colours that are there already")
+                    self.truncated = gr.Checkbox(label="Take a damaged film as far as it goes")
+        self._connect()
+
+    def _connect(self) -> None:
+        looks: set[Any] = {self.detail, self.saturation, self.style, self.network}
+        rules: set[Any] = {self.force, self.truncated}
+        changing = [self.drop, self.status, self.stop, self.title, self.panel, self.film, self.picture, self.save]
+        # The device has a queue of its own; these only watch it.
+        watching: dict[str, Any] = {
+            "outputs": [*changing, self.detail, self.film_controls],
+            "concurrency_limit": None,
+            "show_progress": "hidden",
+            "api_visibility": "private",
+        }
+        self.drop.upload(self._dropped, {self.drop, *looks}, **watching)
+        gr.on([part.change for part in looks], self._looked, looks, trigger_mode="always_last", **watching)
+        self.network.input(self._network_chosen, {self.network}, **watching)
+        self.again.click(self._preview, looks, **watching)
+        self.excerpt.click(self._color_excerpt, looks | rules, **watching)
+        self.whole.click(self._color_whole, looks | rules, **watching)
+        self.stop.click(self._stopped, **watching)
+
+    async def _dropped(self, values: Values, request: gr.Request) -> Page:
+        path = Path(values[self.drop])
+        cleared = dict.fromkeys((self.title, self.film, self.picture, self.save), "")
+        yield {self.drop: None, self.status: fragments.busy("Reading the file", 0.0), **cleared}
+        try:
+            visit, work = await asyncio.to_thread(self._desk.arrive, _session(request), path)
+        except Exception as error:
+            yield {self.status: fragments.problem(sentence(error, path)), self.panel: gr.update(visible=False)}
+            return
+        values[self.detail] = _default_detail(values[self.network], visit)
+        yield {
+            self.title: fragments.title(path.name, _about(visit)),
+            self.panel: gr.update(visible=True),
+            self.film_controls: gr.update(visible=isinstance(work, FilmWork)),
+            self.detail: values[self.detail],
+        }
+        show = self._view_of if isinstance(work, PhotoWork) else self._preview_of
+        async for updates in show(visit, work, self._options(values)):
+            yield updates
+
+    async def _looked(self, values: Values, request: gr.Request) -> Page:
+        """A photo follows the controls at once; a film waits for a button."""
+        found = self._desk.has(_session(request))
+        if found is None or not isinstance(found[1], PhotoWork):
+            yield gr.skip()
+            return
+        async for updates in self._view_of(*found, self._options(values)):
+            yield updates
+
+    async def _network_chosen(self, values: Values, request: gr.Request) -> Page:
+        found = self._desk.has(_session(request))
+        yield {self.detail: _default_detail(values[self.network], found[0])} if found else gr.skip()
+
+    async def _preview(self, values: Values, request: gr.Request) -> Page:
+        async for updates in self._of_film(request, lambda visit, work: self._preview_of(visit, work, self._options(values))):
+            yield updates
+
+    async def _color_excerpt(self, values: Values, request: gr.Request) -> Page:
+        async for updates in self._of_film(request, lambda visit, work: self._colored(visit, work, values, whole=False)):
+            yield updates
+
+    async def _color_whole(self, values: Values, request: gr.Request) -> Page:
+        async for updates in self._of_film(request, lambda visit, work: self._colored(visit, work, values, whole=True)):
+            yield updates
+
+    async def _stopped(self, request: gr.Request) -> Page:
+        self._desk.stop(_session(request))
+        yield gr.skip()
+
+    async def _of_film(self, request: gr.Request, task: Callable[[Visit, FilmWork], Page]) -> Page:
+        """Updates of a task on the visitor's film, where they have one and it is not worked on."""
+        found = self._desk.has(_session(request))
+        if found is None or not isinstance(found[1], FilmWork):
+            yield {self.status: fragments.problem(_GONE)}
+        elif found[0].busy:
+            yield gr.skip()  # the job's own updates say what is going on
+        else:
+            async for updates in task(found[0], found[1]):
+                yield updates
+
+    async def _view_of(self, visit: Visit, work: Work, options: ColorOptions) -> Page:
+        assert isinstance(work, PhotoWork)
+        while visit.busy:  # an earlier look at the same photo
+            await asyncio.sleep(_TELL_S)
+
+        def show(after: str) -> dict[Any, Any]:
+            warned = ["The photo has colours already; they are replaced."] if work.colourful else []
+            width, height = work.size
+            words = f"Download in full size ({width} x {height})"
+            return {
+                self.status: fragments.notes(warned),
+                self.picture: fragments.slider(work.before, after),
+                self.save: fragments.download(f"/visit/{visit.key}/whole", words),
+            }
+
+        if work.has(options):  # no need of the device
+            visit.used = time.monotonic()
+            yield show(await asyncio.to_thread(work.view, options))
+            return
+        async for updates in self._job(visit, lambda job: work.colour(job, options), show):
+            yield updates
+
+    def _preview_of(self, visit: Visit, work: Work, options: ColorOptions) -> Page:
+        assert isinstance(work, FilmWork)
+
+        def show(sheet: Sheet) -> dict[Any, Any]:
+            words = fragments.notes([plain(text, visit.source) for text in sheet.warnings])
+            return {self.status: words, self.picture: fragments.sheet(sheet.columns)}
+
+        return self._job(visit, lambda job: work.sheet(job, options), show)
+
+    def _colored(self, visit: Visit, work: FilmWork, values: Values, *, whole: bool) -> Page:
+        options = self._options(values)
+        rules = JobOptions(force=values[self.force], allow_truncated=values[self.truncated])
+
+        def show(made: FilmResult) -> dict[Any, Any]:
+            words = [f"Done: {made.frames:,} frames in colour.", *(plain(text, visit.source) for text in made.warnings)]
+            return {
+                self.status: fragments.notes(words),
+                self.film: fragments.player(made.view, made.download, made.name, made.size_bytes),
+            }
+
+        return self._job(visit, lambda job: work.colour(job, options, rules, whole=whole), show)
+
+    async def _job(self, visit: Visit, task: Callable[[Job], Any], show: Callable[[Any], dict[Any, Any]]) -> Page:
+        """Put a task into the queue, tell how it goes, and at its end show what came of it."""
+        try:
+            job = visit.job = self._desk.queue.submit(task)
+        except UsageError as error:
+            yield {self.status: fragments.problem(str(error))}
+            return
+        while not job.ended:
+            ahead = self._desk.queue.ahead_of(job)
+            words = fragments.waiting(ahead) if ahead else fragments.busy(job.doing, job.share)
+            yield {self.status: words, self.stop: gr.update(visible=True)}
+            await asyncio.sleep(_TELL_S)
+        if visit.unwanted:  # the page shows something else by now
+            return
+        visit.used = time.monotonic()
+        try:
+            updates = show(job.result())
+        except StoppedError:
+            updates = {self.status: fragments.notes(["Stopped."])}
+        except Exception as error:
+            updates = {self.status: fragments.problem(sentence(error, visit.source))}
+        yield {**updates, self.stop: gr.update(visible=False)}
+
+    def _options(self, values: Values) -> ColorOptions:
+        return ColorOptions(
+            model=values[self.network],
+            render_factor=int(values[self.detail]),
+            style=values[self.style],
+            saturation=float(values[self.saturation]),
+        )
+
+
+def build_page(desk: Desk) -> gr.Blocks:
+    """The page of a desk."""
+
+    def closed(request: gr.Request) -> None:
+        desk.stop(_session(request))
+
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
+        Form(desk)
+        page.unload(closed)
+    page.queue(default_concurrency_limit=None, api_open=False)
+    return page
+
+
+def _session(request: gr.Request) -> str:
+    return str(request.session_hash)
+
+
+def _default_detail(network: str, visit: Visit) -> int:
+    spec = MODELS[network]
+    return spec.photo_render_factor if visit.info.kind == "photo" else spec.film_render_factor
+
+
+def _about(visit: Visit) -> str:
+    width, height = visit.info.video.upright_size
+    size = f"{visit.info.kind.capitalize()}, {width} x {height}"
+    return f"{size}, {clock(visit.info.duration_s)}" if visit.info.duration_s and visit.info.kind == "film" else size

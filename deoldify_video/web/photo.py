@@ -1,0 +1,105 @@
+"""A photo on the page: the network is asked once, style and strength of its colours are then a matter of arithmetic."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from deoldify_video.evaluation.temporal import fit_within
+from deoldify_video.jobs.measure import paint_view
+from deoldify_video.jobs.photo import network_view, spread_colours
+from deoldify_video.media.output import output_file
+from deoldify_video.media.still import PHOTO_FORMATS, PHOTO_MATRIX, read_photo, write_photo
+from deoldify_video.models.registry import MODELS
+from deoldify_video.options import ColorOptions
+from deoldify_video.web.jobs import Job
+from deoldify_video.web.networks import Networks
+from deoldify_video.web.visits import Visit
+
+VIEW_PX = 1400  # longer side of the pictures on the page
+_VIEW_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the network saw, uint8 (h, w), and the ab (2, h, w) that it gave, in a style of gain 1."""
+
+    grey: NDArray[np.uint8]
+    ab: NDArray[np.float32]
+
+
+class PhotoWork:
+    """A visitor's photo in their colours. `size` is its (width, height), `colourful` says that it has colours already."""
+
+    def __init__(self, visit: Visit, networks: Networks) -> None:
+        self._visit, self._networks = visit, networks
+        photo = read_photo(visit.source)
+        height, width = photo.light.shape
+        self.size, self.colourful = (width, height), photo.colourful
+        size = fit_within(width, height, VIEW_PX)
+        self._view = np.asarray(cv2.resize(photo.light, size, interpolation=cv2.INTER_AREA), np.float32)
+        self._answers: dict[tuple[str, int | None, float], _Answer] = {}
+        self._viewed: ColorOptions | None = None
+        self._writing = threading.Lock()
+        before = np.rint(np.clip(self._view, 0, 1) * 255).astype(np.uint8)
+        self.before = visit.show(_save(Image.fromarray(before), visit.folder / "before.jpg"))
+        self._views = 0
+
+    def has(self, options: ColorOptions) -> bool:
+        """Whether the network's answer is there already, so that `view` needs no device."""
+        return _question(options) in self._answers
+
+    def colour(self, job: Job, options: ColorOptions) -> str:
+        """Have the network look at the photo, and give its `view`; the work of a job."""
+        job.tell("Looking at the photo", 0.0)
+        colorizer = self._networks.colorizer(replace(options, saturation=1.0))
+        colorizer.gain = 1.0
+        light = read_photo(self._visit.source).light
+        factor = options.render_factor or colorizer.spec.photo_render_factor
+        grey = network_view(light, colorizer.spec.render_size(light.shape[1], light.shape[0], factor))
+        self._answers[_question(options)] = _Answer(grey, colorizer.ab(grey[None])[0])
+        return self.view(options)
+
+    def view(self, options: ColorOptions) -> str:
+        """The address of the photo in colour, at the size of the page."""
+        answer, gain, self._viewed = self._answers[_question(options)], _gain(options), options
+        picture = paint_view(self._view, answer.grey, answer.ab * gain, PHOTO_MATRIX)
+        old = self._visit.folder / f"after-{self._views - 2}.jpg"  # the one before may still be on its way
+        self._visit.shown.discard(old.name)
+        old.unlink(missing_ok=True)
+        path = self._visit.folder / f"after-{self._views}.jpg"
+        self._views += 1
+        return self._visit.show(_save(Image.fromarray(picture), path))
+
+    def whole(self) -> Path | None:
+        """The photo in the colours that were viewed last, at its full size and depth, made anew; None where there are none yet."""
+        options = self._viewed
+        if options is None:
+            return None
+        answer, gain = self._answers[_question(options)], _gain(options)
+        suffix = self._visit.source.suffix.lower()
+        path = self._visit.folder / f"{self._visit.source.stem}-colour{suffix if suffix in PHOTO_FORMATS else '.png'}"
+        with self._writing, output_file(path) as temporary:
+            photo = read_photo(self._visit.source)
+            write_photo(temporary, photo, spread_colours(photo.light, answer.grey, answer.ab * gain))
+        return path
+
+
+def _question(options: ColorOptions) -> tuple[str, int | None, float]:
+    """All that the network's answer depends on."""
+    return options.model, options.render_factor, MODELS[options.model].styles[options.style].temperature
+
+
+def _gain(options: ColorOptions) -> np.float32:
+    return np.float32(MODELS[options.model].styles[options.style].gain * options.saturation)
+
+
+def _save(image: Image.Image, path: Path) -> Path:
+    image.save(path, quality=_VIEW_QUALITY)
+    return path

@@ -1,0 +1,42 @@
+"""What went wrong, in words for somebody who sees a page and not a command line."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+from deoldify_video.errors import DeoldifyVideoError
+
+log = logging.getLogger(__name__)
+
+# Ways out that a message names as options, and what they are called on the page.
+_WAYS = {
+    "--force": "tick “Replace colours that are there already”",
+    "--allow-truncated": "tick “Take a damaged film as far as it goes”",
+    "--deinterlace": "the program's command line can make whole pictures of its fields",
+    "--render-factor": "choose less detail",
+    "--restart": "change a setting and try again",
+    "--no-verify": "change a setting and try again",
+}
+UNFORESEEN = "Something went wrong inside the program; its terminal shows what. Try other settings, or another file."
+
+
+def sentence(error: Exception, source: Path) -> str:
+    """The message of an error about the uploaded file `source`; what was not foreseen goes to the log."""
+    if isinstance(error, DeoldifyVideoError):
+        return plain(str(error), source)
+    log.error("a job failed", exc_info=error)
+    return UNFORESEEN
+
+
+def plain(text: str, source: Path) -> str:
+    """A message with the file's name in the place of its path, and the page's words in the place of options."""
+    text = re.sub(rf"{re.escape(str(source.parent.parent))}\S*/", "", text)  # results lie there as well
+    text = text.replace(source.name, f"“{source.name}”")
+    head, separator, way = text.rpartition("; ")
+    for option, words in _WAYS.items():
+        if option in way:
+            text = f"{head}{separator}{words}."
+            break
+    return text[:1].upper() + text[1:]
