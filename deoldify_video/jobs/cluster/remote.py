@@ -1,0 +1,142 @@
+"""What runs on the nodes: workers, which have the network, and tasks beside them that need none.
+
+Paths and numbers come in, entries of the journal and events go out, never frames. Everything here is a generator, so that the driver
+hears of each thing when it is done. An error that a user can cause or cure is a result; one that is raised is a fault of the program.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deoldify_video.errors import DeoldifyVideoError
+from deoldify_video.jobs import scan
+from deoldify_video.jobs.appraisal import Appraisal, appraise
+from deoldify_video.jobs.auto import with_auto_factor
+from deoldify_video.jobs.ending import film_report, finish_film
+from deoldify_video.jobs.engine import Event, Work
+from deoldify_video.jobs.film_job import FilmJob, NetworkFacts
+from deoldify_video.jobs.journal import Journal, Segment, work_folder
+from deoldify_video.jobs.parts import Stretch, make_segments
+from deoldify_video.jobs.preflight import preflight
+from deoldify_video.jobs.worker import do_works
+from deoldify_video.media.decode import DecodeStats
+from deoldify_video.media.output import check_output
+from deoldify_video.models.colorizer import Colorizer
+from deoldify_video.options import ColorOptions, FilmOptions
+from deoldify_video.report import Report
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A film that can be done: its journal's fingerprint, and whether it is worth dividing."""
+
+    job: FilmJob
+    fingerprint: dict[str, Any]
+    divisible: bool
+
+
+class Worker:
+    """Colours, in a process of its own: one work after the other, while `stop` may come in between."""
+
+    def __init__(self, name: str, options: ColorOptions) -> None:
+        self._name, self._options = name, options
+        self._loaded: Colorizer | None = None
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Leave the work after its segment."""
+        self._stop.set()
+
+    def greet(self) -> Iterator[NetworkFacts | DeoldifyVideoError]:
+        """Load the network, and say what it is."""
+        try:
+            yield NetworkFacts.of(self._colorizer())
+        except DeoldifyVideoError as error:
+            yield error
+
+    def make(self, job: FilmJob, stretch: Stretch) -> Iterator[tuple[int, Segment] | DecodeStats | DeoldifyVideoError]:
+        """Make the segments of a stretch; gives each when it is on the disk, then the reader's statistics."""
+        reader = job.reader(stretch.begin)
+        folder = work_folder(job.output)
+        try:
+            yield from make_segments(job, self._colorizer(), folder, stretch, reader, should_stop=self._stop.is_set)
+            yield reader.stats
+        except DeoldifyVideoError as error:
+            yield error
+
+    def do(self, works: Sequence[Work]) -> Iterator[Event]:
+        """Do photos, from beginning to end."""
+
+        letters = _Letters()
+        for event in do_works(works, self._colorizer(), self._name, self._stop, letters):  # type: ignore[arg-type]
+            for told in (*letters.taken(), event):  # `yield from` would not do: Ray sends into the generator
+                yield told  # noqa: UP028
+
+    def choose(self, work: Work) -> Iterator[tuple[FilmOptions, str] | DeoldifyVideoError]:
+        """Choose the render factor of a film: its options then, and the reason."""
+
+        try:
+            check_output(work.source, work.target, overwrite=work.options.encode.overwrite)
+            options, _, reason = with_auto_factor(work.source, work.options, self._colorizer())
+            yield options, reason
+        except DeoldifyVideoError as error:
+            yield error
+
+    def _colorizer(self) -> Colorizer:
+        if self._loaded is None:
+            self._loaded = Colorizer(self._options)
+        return self._loaded
+
+
+class _Letters:
+    """What a work tells on its way, until it can be sent."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+
+    def send(self, event: Event) -> None:
+        self._events.append(event)
+
+    def taken(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+
+def prepare(work: Work, network: NetworkFacts) -> Iterator[Prepared | DeoldifyVideoError]:
+    """Check a film, and what an earlier run has left of it, before the work begins."""
+    try:
+        job = FilmJob(preflight(work.source, work.target, work.options), work.target, work.options, network)
+        fingerprint = job.fingerprint()
+        journal = Journal(job.output, fingerprint, restart=work.options.job.restart, gaps=True)
+        try:
+            job.check_room(journal.frames)
+        finally:
+            journal.close(remove=not journal.finished)
+        yield Prepared(job, fingerprint, scan.is_divisible(job))
+    except DeoldifyVideoError as error:
+        yield error
+
+
+def divide(job: FilmJob, finished: Mapping[int, Segment]) -> Iterator[Stretch | DecodeStats | DeoldifyVideoError]:
+    """Read a film and divide it; see `jobs.scan`."""
+    try:
+        yield from scan.divide(job, finished)
+    except DeoldifyVideoError as error:
+        yield error
+
+
+def finish(
+    job: FilmJob, segments: Sequence[Segment], stats: DecodeStats, resumed_frames: int, seconds: float, notes: list[str]
+) -> Iterator[tuple[Report, Appraisal] | DeoldifyVideoError]:
+    """Put a film together, compare it with its source, and look at how it came out. `seconds` have passed since it was taken."""
+    began = time.monotonic()
+    try:
+        ending = finish_film(job, work_folder(job.output), segments, stats)
+        report = film_report(job, segments, ending, resumed_frames, seconds + time.monotonic() - began)
+        yield replace(report, notes=[*report.notes, *notes]), appraise(job.output)
+    except DeoldifyVideoError as error:
+        yield error
