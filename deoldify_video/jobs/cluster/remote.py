@@ -73,8 +73,8 @@ class Worker:
 
         letters = _Letters()
         for event in do_works(works, self._colorizer(), self._name, self._stop, letters):  # type: ignore[arg-type]
-            for told in (*letters.taken(), event):  # `yield from` would not do: Ray sends into the generator
-                yield told  # noqa: UP028
+            for told in (*letters.taken(), event):  # noqa: UP028  (Ray sends into the generator)
+                yield told
 
     def choose(self, work: Work) -> Iterator[tuple[FilmOptions, str] | DeoldifyVideoError]:
         """Choose the render factor of a film: its options then, and the reason."""
