@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,19 +22,15 @@ class Estimate:
     basis: str
 
 
-def estimate(plan: Plan, measure: Callable[[str], tuple[float, str] | None] | None = None) -> Estimate | None:
-    """The time for everything that is pending; None where there is nothing to judge by.
-
-    `measure` gives seconds for a frame of a pending `film`, or for a `photo`, and the name of what was tried.
-    """
+def estimate(plan: Plan) -> Estimate | None:
+    """The time for everything that is pending; None where there is nothing to judge by."""
     seconds, bases = 0.0, []
-    measure = measure or (lambda kind: _try_one(plan, kind))
     for kind in ("film", "photo"):
         where = "run = ? AND state = ? AND kind = ?"
         frames = plan.manifest.one(f"SELECT sum(max(frames, 1)) FROM items WHERE {where}", plan.run, PENDING, kind)
         if not frames:
             continue
-        found = _from_history(plan, kind) or measure(kind)
+        found = from_history(plan, kind) or try_one(plan, kind)
         if found is None:
             return None
         seconds += found[0] * frames
@@ -43,8 +38,8 @@ def estimate(plan: Plan, measure: Callable[[str], tuple[float, str] | None] | No
     return Estimate(seconds, " and ".join(bases))
 
 
-def _from_history(plan: Plan, kind: str) -> tuple[float, str] | None:
-    """Seconds for a frame by what is finished; films that were resumed tell their speed too (`fps`)."""
+def from_history(plan: Plan, kind: str) -> tuple[float, str] | None:
+    """Seconds for a frame, or a photo, by what is finished, and a few words on that; None where nothing is."""
     where = "kind = ? AND state = ? AND settings = ? AND fps > 0"
     rows = plan.manifest.query(
         f"SELECT count(*), sum(frames_done), sum(frames_done / fps) FROM items WHERE {where}",
@@ -53,10 +48,12 @@ def _from_history(plan: Plan, kind: str) -> tuple[float, str] | None:
         plan.settings_id(kind),
     )
     number, frames, seconds = next(iter(rows))
-    return (seconds / frames, f"the {number} {kind}s that are finished") if number else None
+    what = f"{number} finished {kind}{'s' if number > 1 else ''}"
+    return (seconds / frames, what) if number else None
 
 
-def _try_one(plan: Plan, kind: str) -> tuple[float, str] | None:
+def try_one(plan: Plan, kind: str) -> tuple[float, str] | None:
+    """The same by trying the network on one that is pending; None where none of the first can be read."""
     from deoldify_video.jobs.preview import Choice, preview
 
     options = plan.settings.options

@@ -66,7 +66,7 @@ CREATE TABLE runs (id INTEGER PRIMARY KEY, began REAL NOT NULL, flags TEXT NOT N
 """
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: rows are many, and that makes them twice as quick
 class Item:
     """A row; the fields are the columns, with paths as paths and JSON as what it says."""
 
@@ -262,6 +262,7 @@ def _item(row: sqlite3.Row) -> Item:
     for name in ("source", "archive"):
         values[name] = Path(os.fsdecode(values[name]))
     values["coloured"] = bool(values["coloured"])
-    for name in ("warnings", "notes", "verification"):
-        values[name] = json.loads(values[name] or "null")
+    for name in ("warnings", "notes"):
+        values[name] = json.loads(values[name]) if values[name] != "[]" else []
+    values["verification"] = json.loads(values["verification"]) if values["verification"] else None
     return Item(**values)

@@ -23,7 +23,7 @@ def check_name(pattern: str) -> str:
     try:
         fields = [field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None]
         pattern.format(stem="a", suffix=".b")
-    except (ValueError, KeyError, IndexError) as error:
+    except (AttributeError, IndexError, KeyError, ValueError) as error:
         raise UsageError(f"the name {pattern!r} cannot be filled in ({error}); use {{stem}} and {{suffix}} only.") from error
     if "stem" not in fields or any(field not in _FIELDS for field in fields):
         raise UsageError(f"the name {pattern!r} must hold {{stem}}, and may hold {{suffix}}, nothing else in braces.")
