@@ -124,7 +124,7 @@ class FilmWork:
             max_width_px=_VIEW_WIDTH_PX,
             on_frame=on_frame,
         )
-        make_audible(view)
+        make_audible(view, path)
         show = self._visit.show
         result = FilmResult(show(view), show(path), path.name, path.stat().st_size, report.frames, report.warnings)
         self._finished[path.name] = options, result

@@ -11,7 +11,9 @@ from deoldify_video.media.disk import readable
 if TYPE_CHECKING:
     from deoldify_video.web.film import Column
 
-_MOVE = "this.parentNode.style.setProperty('--at', this.value + '%')"
+# Kept on the component around the slider, which stays when the pictures are exchanged; a new slider sets it from its own place.
+_MOVE = "this.closest('.dv-html').style.setProperty('--at', this.value + '%')"
+_SET = "this.parentNode.querySelector('input').oninput()"
 
 
 def problem(text: str) -> str:
@@ -22,6 +24,11 @@ def problem(text: str) -> str:
 def notes(texts: list[str]) -> str:
     """Things worth knowing."""
     return "".join(f'<p class="dv-note" role="status">{escape(text)}</p>' for text in texts)
+
+
+def done(text: str) -> str:
+    """The film is ready; on a phone it is far away."""
+    return f'<p class="dv-note" role="status">{escape(text)} <a href="#film">See it</a></p>'
 
 
 def title(name: str, about: str) -> str:
@@ -51,7 +58,7 @@ def slider(before: str, after: str) -> str:
     """Two pictures in one place, and the line between them."""
     return (
         f'<figure class="dv-slider"><img src="{escape(before)}" alt="The photo as it was">'
-        f'<img class="dv-after" src="{escape(after)}" alt="The photo in colour">'
+        f'<img class="dv-after" src="{escape(after)}" alt="The photo in colour" onload="{_SET}">'
         f'<input type="range" min="0" max="100" value="50" aria-label="Line between before and after" oninput="{_MOVE}"></figure>'
         '<p class="dv-soft dv-ends"><span>◀ before</span><span>after ▶</span></p>'
     )

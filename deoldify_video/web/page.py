@@ -46,12 +46,12 @@ class Form:
         networks = installed_networks()
         default = MODELS[networks[0]]
         gr.Markdown(_INTRO)
-        self.drop = gr.File(label="A photo or a film", height=150, elem_id="drop")
+        self.drop = gr.File(label="A photo or a film", height=170, elem_id="drop")
         with gr.Row(elem_classes="dv-status"):
             self.status = gr.HTML(elem_id="status", elem_classes="dv-html", scale=8)
             self.stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", scale=1, min_width=90)
         self.title = gr.HTML(elem_id="title", elem_classes="dv-html")
-        with gr.Row(visible=False) as self.panel:
+        with gr.Row(visible=False, elem_classes="dv-panel") as self.panel:
             with gr.Column(scale=5, min_width=320):
                 self.film = gr.HTML(elem_id="film", elem_classes="dv-html")
                 self.picture = gr.HTML(elem_id="picture", elem_classes="dv-html")
@@ -192,9 +192,9 @@ class Form:
         rules = JobOptions(force=values[self.force], allow_truncated=values[self.truncated])
 
         def show(made: FilmResult) -> dict[Any, Any]:
-            words = [f"Done: {made.frames:,} frames in colour.", *(plain(text, visit.source) for text in made.warnings)]
+            warned = fragments.notes([plain(text, visit.source) for text in made.warnings])
             return {
-                self.status: fragments.notes(words),
+                self.status: fragments.done(f"Done: {made.frames:,} frames in colour.") + warned,
                 self.film: fragments.player(made.view, made.download, made.name, made.size_bytes),
             }
 

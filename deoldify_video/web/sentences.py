@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import tempfile
 from pathlib import Path
 
 from deoldify_video.errors import DeoldifyVideoError
@@ -32,7 +33,8 @@ def sentence(error: Exception, source: Path) -> str:
 
 def plain(text: str, source: Path) -> str:
     """A message with the file's name in the place of its path, and the page's words in the place of options."""
-    text = re.sub(rf"{re.escape(str(source.parent.parent))}\S*/", "", text)  # results lie there as well
+    # Results lie in our folder as well, and begin with the same name.
+    text = re.sub(rf"{re.escape(tempfile.gettempdir())}.*?[/\\](?={re.escape(source.stem)})", "", text)
     text = text.replace(source.name, f"“{source.name}”")
     head, separator, way = text.rpartition("; ")
     for option, words in _WAYS.items():

@@ -1,0 +1,217 @@
+"""A photo and a film on the page, without the page: what the network is asked, what is shown, what can be taken home."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import av
+import cv2
+import numpy as np
+import pytest
+from synth import colourfulness, make_film, planes, sound_packets
+
+from deoldify_video.errors import InputError, StoppedError
+from deoldify_video.media.still import read_photo
+from deoldify_video.options import ColorOptions, JobOptions
+from deoldify_video.web import film as film_module
+from deoldify_video.web.film import FilmWork
+from deoldify_video.web.networks import Networks, installed_networks
+from deoldify_video.web.photo import VIEW_PX, PhotoWork
+from deoldify_video.web.sentences import UNFORESEEN, plain, sentence
+from deoldify_video.web.sound import make_audible
+
+LOOK = ColorOptions(device="cpu", render_factor=7)
+
+
+@pytest.fixture
+def networks(stub_spec):
+    return Networks()
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "grandma.png"
+    picture = np.random.default_rng(0).integers(0, 65536, (60, 1500), np.uint16)
+    cv2.imwrite(str(path), picture)
+    return path
+
+
+@pytest.fixture
+def photo_work(photo, arrive, networks):
+    return PhotoWork(arrive(photo), networks)
+
+
+@pytest.fixture
+def asked(networks):
+    """How many pictures the network has seen."""
+    network = networks.colorizer(LOOK).network
+    return lambda: sum(network.batches)
+
+
+def colour_of(path):
+    return float(np.ptp(cv2.imread(str(path)).astype(int), axis=2).mean())
+
+
+def test_style_and_strength_need_no_network_other_settings_do(photo_work, asked, job):
+    photo_work.colour(job, LOOK)
+    assert asked() == 1
+    bolder = replace(LOOK, style="vibrant", saturation=2.0)
+    assert photo_work.has(bolder)
+    photo_work.view(bolder)
+    assert asked() == 1
+    finer = replace(LOOK, render_factor=8)
+    assert not photo_work.has(finer)
+    photo_work.colour(job, finer)
+    assert asked() == 2
+
+
+def test_the_view_follows_the_strength_and_only_the_last_ones_are_kept(photo_work, job, visits):
+    addresses = [photo_work.colour(job, LOOK)]
+    addresses += [photo_work.view(replace(LOOK, saturation=strength)) for strength in (0.0, 0.5, 2.0)]
+    files = [visits.file(*address.split("/")[2:]) for address in addresses]
+    assert files[:2] == [None, None]
+    faint, strong = (colour_of(path) for path in files[2:])
+    assert strong > 1.5 * faint > 0
+    assert cv2.imread(str(files[3])).shape == (56, VIEW_PX, 3)
+
+
+def test_the_photo_to_take_home_is_whole_deep_and_as_it_was_viewed(photo, photo_work, job):
+    assert photo_work.whole() is None
+    photo_work.colour(job, LOOK)
+    path = photo_work.whole()
+    assert path.name == "grandma-colour.png"
+    result = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert (result.dtype, result.shape) == (np.uint16, (60, 1500, 3))
+    np.testing.assert_allclose(read_photo(path).light, read_photo(photo).light, atol=1e-3)
+    first = colour_of(path)
+    photo_work.view(replace(LOOK, saturation=0.3))
+    assert colour_of(photo_work.whole()) < 0.5 * first
+
+
+def test_a_photo_that_is_damaged_is_refused(arrive, networks, photo):
+    photo.write_bytes(photo.read_bytes()[:200])
+    with pytest.raises(InputError):
+        PhotoWork(arrive(photo), networks)
+
+
+@pytest.fixture
+def film(tmp_path):
+    return make_film(tmp_path / "newsreel.mp4", frames=60, shots=2)
+
+
+def test_a_preview_shows_the_source_and_every_choice(film, arrive, networks, job, visits):
+    sheet = FilmWork(arrive(film), networks).sheet(job, LOOK)
+    assert [column.choice for column in sheet.columns] == ["Before", "Detail 10", "Detail 16", "Detail 21", "Detail 28"]
+    colours = [colour_of(visits.file(*column.address.split("/")[2:])) for column in sheet.columns]
+    assert colours[0] < 1
+    assert min(colours[1:]) > 5
+    assert job.share == 1.0
+
+
+def test_the_first_seconds_and_the_whole_come_with_their_sound(film, arrive, networks, job, visits, monkeypatch):
+    monkeypatch.setattr(film_module, "EXCERPT_S", 1.0)
+    work = FilmWork(arrive(film), networks)
+    for whole, frames, name in ((False, 25, "newsreel-first-1-seconds-colour.mp4"), (True, 60, "newsreel-colour.mp4")):
+        made = work.colour(job, LOOK, JobOptions(), whole=whole)
+        result, view = (visits.file(*address.split("/")[2:]) for address in (made.download, made.view))
+        assert (made.name, made.frames, made.size_bytes) == (name, frames, result.stat().st_size)
+        assert len(planes(result)) == len(planes(view)) == frames
+        assert planes(view)[0].shape == (48, 128)
+        assert colourfulness(result) > 3
+        packets = sound_packets(result)
+        assert packets == sound_packets(film)[: len(packets)]
+    assert packets == sound_packets(film)
+
+
+def test_what_is_made_already_is_not_made_again(film, arrive, networks, job, asked):
+    work = FilmWork(arrive(film), networks)
+    first = work.colour(job, LOOK, JobOptions(), whole=True)
+    frames = asked()
+    assert work.colour(job, LOOK, JobOptions(), whole=True) is first
+    assert asked() == frames
+    assert work.colour(job, replace(LOOK, saturation=0.5), JobOptions(), whole=True) != first
+    assert asked() == 2 * frames
+
+
+def test_a_film_that_was_stopped_goes_on_and_with_other_settings_begins_anew(film, arrive, networks, job, asked, monkeypatch):
+    monkeypatch.setattr("deoldify_video.pipeline.MIN_SEGMENT_FRAMES", 10)
+    work = FilmWork(arrive(film), networks)
+
+    def stop_late(doing, share):
+        if "frame 50" in doing:
+            raise StoppedError("Stopped.")
+
+    for look, fewer in ((LOOK, True), (replace(LOOK, saturation=0.5), False)):
+        with monkeypatch.context() as patch, pytest.raises(StoppedError):
+            patch.setattr(job, "tell", stop_late)
+            work.colour(job, LOOK, JobOptions(), whole=True)
+        before = asked()
+        assert work.colour(job, look, JobOptions(), whole=True).frames == 60
+        assert (asked() - before < 60) is fewer
+        work = FilmWork(arrive(film), networks)
+
+
+def test_what_mp4_cannot_hold_goes_into_matroska_and_is_heard_all_the_same(tmp_path, arrive, networks, job, visits):
+    film = make_film(tmp_path / "old.mkv", frames=25, audio="pcm_u8")
+    made = FilmWork(arrive(film), networks).colour(job, LOOK, JobOptions(), whole=True)
+    result, view = (visits.file(*address.split("/")[2:]) for address in (made.download, made.view))
+    assert made.name == "old-colour.mkv"
+    assert sound_packets(result) == sound_packets(film)
+    assert sound_codec(view) == "aac"
+
+
+def sound_codec(path):
+    with av.open(str(path)) as container:
+        return container.streams.audio[0].codec_context.codec.canonical_name
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16le", "aac"])
+def test_the_film_to_look_at_has_sound_that_browsers_play(tmp_path, codec):
+    film = make_film(tmp_path / "old.mp4", frames=50, audio=codec)
+    view = make_film(tmp_path / "view.mp4", frames=50, audio=codec)
+    pictures = planes(view)
+    assert make_audible(view, film) is (codec != "aac")
+    assert sound_codec(view) == "aac"
+    np.testing.assert_array_equal(planes(view), pictures)
+    with av.open(str(view)) as container:
+        heard = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+    assert heard.shape[1] == pytest.approx(2 * 8000, rel=0.15)
+    assert 0.1 < heard.std() < 0.4
+
+
+def test_a_silent_film_stays_silent(tmp_path):
+    film = make_film(tmp_path / "old.mp4", audio=None)
+    assert make_audible(film, film) is False
+
+
+def test_a_film_in_colour_is_refused_in_the_words_of_the_page(film, arrive, networks, job, visits):
+    first = FilmWork(arrive(film), networks).colour(job, LOOK, JobOptions(), whole=True)
+    visit = arrive(visits.file(*first.download.split("/")[2:]), "new.mp4")
+    work = FilmWork(visit, networks)
+    with pytest.raises(InputError) as caught:
+        work.colour(job, LOOK, JobOptions(), whole=True)
+    said = sentence(caught.value, visit.source)
+    assert said == "“new.mp4” is in colour already; tick “Replace colours that are there already”."
+    assert work.colour(job, LOOK, JobOptions(force=True), whole=True).frames == 60
+
+
+def test_messages_name_files_and_not_places(visits):
+    source = visits.root / "key" / "source" / "my film.mp4"
+    result = source.parent.parent / "my film-colour.mp4"
+    assert (
+        plain(f"{result} cannot be written: the disk is full.", source)
+        == "My film-colour.mp4 cannot be written: the disk is full."
+    )
+    assert plain(f"{source} is empty (0 bytes).", source) == "“my film.mp4” is empty (0 bytes)."
+
+
+def test_what_nobody_foresaw_is_logged_and_told_without_its_details(visits, caplog):
+    assert sentence(ZeroDivisionError("secret"), visits.root / "a.mp4") == UNFORESEEN
+    assert "secret" in caplog.text
+
+
+def test_only_networks_that_are_installed_are_offered(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEOLDIFY_VIDEO_MODELS", str(tmp_path))
+    assert installed_networks() == ["compact"]
+    (tmp_path / "eccv16.safetensors").write_bytes(b"weights")
+    assert installed_networks() == ["compact", "eccv16"]
