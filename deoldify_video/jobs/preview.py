@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deoldify_video.errors import UsageError
+from deoldify_video.jobs.clock import clock
 from deoldify_video.jobs.measure import Bench, Measured, measure_photo, photo_view
 from deoldify_video.jobs.sampling import sample_film
 from deoldify_video.media.clips import ClipReader
