@@ -45,7 +45,7 @@ class Colorizer:
         module = cast(nn.Module, self.network)
         module.to(self.device, DTYPES[self.precision], memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.batch_size = options.batch_size
-        cores = os.cpu_count() or 1
+        cores = available_cores()
         # Threads of one batch wait for each other, and the other stages keep taking cores from them. On a CPU two batches are
         # therefore computed side by side, each with half of the cores; a GPU takes one after the other.
         self._workers = 2 if self.device.type == "cpu" and cores > 1 else 1
@@ -154,6 +154,12 @@ def choose_device(name: str) -> torch.device:
             f"device {name} is not available here; use --device auto, or install a torch build that supports it."
         )
     return torch.device(name)
+
+
+def available_cores() -> int:
+    """How many cores this process may use, which can be fewer than there are: in a container, or beside other workers."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def choose_precision(name: str, device: torch.device, *, half_on_cpu: bool = True) -> str:

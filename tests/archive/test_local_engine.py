@@ -21,6 +21,7 @@ from deoldify_video.jobs.engine import Failed, Finished, Started, Stopped, Work
 from deoldify_video.jobs.photos import colorize_photos
 from deoldify_video.jobs.worker import Place
 from deoldify_video.jobs.workers import LocalEngine
+from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import ColorOptions, FilmOptions
 from deoldify_video.report import Report
 
@@ -167,6 +168,13 @@ def test_workers_get_gpus_in_turn_and_cores_in_shares(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     assert [engine._place(number).gpu for number in range(3)] == ["5", "7", "5"]
     assert LocalEngine(OPTIONS)._place(0) == Place()
+
+
+@pytest.mark.parametrize(("cores", "batches", "threads"), [(1, 1, 1), (2, 2, 1), (8, 2, 4)])
+def test_the_network_uses_the_cores_that_it_is_given(stub_spec, monkeypatch, cores, batches, threads):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    colorizer = Colorizer(ColorOptions(device="cpu"))
+    assert (colorizer._workers, colorizer._worker_threads) == (batches, threads)
 
 
 def test_an_unforeseen_error_is_told_and_does_not_end_the_worker(tmp_path, monkeypatch, stub_colorizer):
