@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -29,10 +30,27 @@ def web(
     console = Console(stderr=True, soft_wrap=True)
     if find_spec("gradio") is None:
         raise DependencyError("the page needs gradio; install it with: pip install 'deoldify-video[web]'.")
-    from deoldify_video.web.server import is_local, serve
+    from deoldify_video.web.server import serve
 
-    if not is_local(host):
+    local = is_local(host)
+    if not local:
         console.print(
             f"[yellow]Warning:[/] everybody who can reach {host} can use the page and this computer's time.", highlight=False
         )
-    serve(host, port, limits, on_ready=lambda url: console.print(f"The page is at {url}; Ctrl-C ends it.", highlight=False))
+    serve(
+        host,
+        port,
+        limits,
+        local=local,
+        on_ready=lambda url: console.print(f"The page is at {url}; Ctrl-C ends it.", highlight=False),
+    )
+
+
+def is_local(host: str) -> bool:
+    """Whether only this computer can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -46,7 +46,7 @@ class Form:
         networks = installed_networks()
         default = MODELS[networks[0]]
         gr.Markdown(_INTRO)
-        self.drop = gr.File(label="A photo or a film", height=170, elem_id="drop")
+        self.drop = gr.File(label=f"A photo or a film, {desk.visits.limits}", height=170, elem_id="drop")
         with gr.Row(elem_classes="dv-status"):
             self.status = gr.HTML(elem_id="status", elem_classes="dv-html", scale=8)
             self.stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", scale=1, min_width=90)

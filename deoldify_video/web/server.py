@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 
@@ -27,14 +27,16 @@ from deoldify_video.web.visits import Visits
 
 # Of gradio's routes those that hand out files or fetch from elsewhere: the page needs none of them.
 _CLOSED = ("/gradio_api/file", "/gradio_api/proxy", "/gradio_api/stream", "/gradio_api/call", "/gradio_api/run", "/monitoring")
+_NO_DOCS: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
 _FORM_BYTES = 1 << 20  # what an upload's request may have around the file
 _GOODBYE_S = 2  # for open connections when the server ends
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]", "::1")
 _FONT, _MONO = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")  # of the system: nothing is fetched
 
 
-def serve(host: str, port: int, limits: Limits, *, on_ready: Callable[[str], None]) -> None:
-    """Serve until interrupted; `on_ready` gets the page's address. Port 0 takes a free one.
+def serve(host: str, port: int, limits: Limits, *, local: bool, on_ready: Callable[[str], None]) -> None:
+    """Serve until interrupted; `on_ready` gets the page's address. Port 0 takes a free one. `local`: only browsers of this
+    computer are answered.
 
     Raises `UsageError` where the address cannot be had.
     """
@@ -44,7 +46,7 @@ def serve(host: str, port: int, limits: Limits, *, on_ready: Callable[[str], Non
         desk = Desk(visits)
         stack.callback(desk.close)
         os.environ["GRADIO_TEMP_DIR"] = str(visits.uploads)
-        app = build_app(desk, local=is_local(host))
+        app = build_app(desk, local=local)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_GOODBYE_S, ws="none")
         shown = f"[{host}]" if ":" in host else host
         on_ready(f"http://{shown}:{listening.getsockname()[1]}")
@@ -52,8 +54,8 @@ def serve(host: str, port: int, limits: Limits, *, on_ready: Callable[[str], Non
 
 
 def build_app(desk: Desk, *, local: bool) -> FastAPI:
-    """The page and its files as one application. `local`: only browsers of this computer are answered."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    """The page and its files as one application."""
+    app = FastAPI(**_NO_DOCS)
 
     @app.get("/visit/{key}/whole")
     def whole_photo(key: str) -> FileResponse:
@@ -72,6 +74,7 @@ def build_app(desk: Desk, *, local: bool) -> FastAPI:
         app,
         build_page(desk),
         path="/",
+        app_kwargs=_NO_DOCS,
         max_file_size=desk.visits.limits.max_bytes,
         theme=gr.themes.Soft(font=_FONT, font_mono=_MONO),
         css_paths=[Path(__file__).with_name("page.css")],
@@ -81,16 +84,6 @@ def build_app(desk: Desk, *, local: bool) -> FastAPI:
         show_error=False,
         pwa=False,
     )
-
-
-def is_local(host: str) -> bool:
-    """Whether only this computer can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class _Guard:

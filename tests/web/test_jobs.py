@@ -76,7 +76,7 @@ def test_an_error_ends_its_own_job_only(queue):
 
     failed, fine = queue.submit(fail), queue.submit(lambda job: 7)
     assert fine.result() == 7
-    with pytest.raises(InputError, match="a.mp4 is empty"):
+    with pytest.raises(InputError, match=r"a\.mp4 is empty"):
         failed.result()
 
 
