@@ -7,16 +7,17 @@ that a single run gives.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, groupby, takewhile
 
 from deoldify_video.jobs.film_job import FilmJob
+from deoldify_video.jobs.glance import Glance, join
 from deoldify_video.jobs.journal import Segment
 from deoldify_video.jobs.parts import PlannedSegment, Stretch, rest_of_film
 from deoldify_video.media.decode import SEEKABLE_FORMATS, Begin, DecodeStats, FilmReader
 from deoldify_video.media.frame import FilmFrame
-from deoldify_video.pipeline import QUEUE_FRAMES, Start, find_segments, one_thread_each
+from deoldify_video.pipeline import QUEUE_FRAMES, Start, find_segments, mark_segments, one_thread_each
 from deoldify_video.stages import Stages
 
 STRETCH_FRAMES = 3000  # two minutes; a stretch of its own costs its reader up to some 300 frames before its first one
@@ -28,16 +29,30 @@ def is_divisible(job: FilmJob) -> bool:
     return seekable and job.expected_frames > 2 * STRETCH_FRAMES
 
 
-def divide(job: FilmJob, finished: Mapping[int, Segment]) -> Iterator[Stretch | DecodeStats]:
+def divide(job: FilmJob, finished: Mapping[int, Segment], glances: Sequence[Glance] = ()) -> Iterator[Stretch | DecodeStats]:
     """The stretches of a film that have still to be made, in order, each as soon as its end is found; then the reader's statistics.
 
-    `finished` are the segments that there are, by number. Where stamps had to be repaired or pictures are damaged, a frame may not
-    be found again, or look different, when it is sought: from there on the rest of the film is one stretch.
+    `finished` are the segments that there are, by number. Where `glances` at the whole film can be joined it is not read again.
+    Otherwise, where stamps had to be repaired or pictures are damaged, a frame may not be found again, or look different, when it is
+    sought: from there on the rest of the film is one stretch.
     """
+    joined = join(glances) if glances else None
+    if joined is None:
+        yield from _divide_by_reading(job, finished)
+        return
+    frames, stats = joined
+    division = _Division(finished, lambda frame: True)
+    for number, members in groupby(mark_segments(frames, Start()), key=lambda frame: frame.segment):
+        yield from division.add(*_planned(number, members))
+    yield from division.flush()
+    yield stats
+
+
+def _divide_by_reading(job: FilmJob, finished: Mapping[int, Segment]) -> Iterator[Stretch | DecodeStats]:
     one_thread_each()
     rest = rest_of_film([finished[number] for number in takewhile(finished.__contains__, count())])
     reader = _WatchedReader(job.reader(rest.begin))
-    division = _Division(finished, reader)
+    division = _Division(finished, reader.is_sound_at)
     with Stages() as stages:
         frames = find_segments(stages.background(reader, depth=QUEUE_FRAMES, name="decode"), rest.start)
         for number, members in groupby(frames, key=lambda frame: frame.segment):
@@ -85,7 +100,7 @@ class _Division:
     """Gathers segments until they make a stretch."""
 
     finished: Mapping[int, Segment]
-    reader: _WatchedReader
+    is_sound_at: Callable[[int], bool]
     waiting: list[PlannedSegment] = field(default_factory=list)
     last_shot: int | None = None
 
@@ -98,7 +113,7 @@ class _Division:
         # In mid-shot the smoother looks ahead from one segment into the next: they are made together.
         if not (goes_on and self.waiting):
             long_enough = sum(len(one.pts) for one in self.waiting) >= STRETCH_FRAMES
-            if is_done or (long_enough and self.reader.is_sound_at(segment.frame)):
+            if is_done or (long_enough and self.is_sound_at(segment.frame)):
                 yield from self.flush()
             if is_done:
                 return
@@ -108,7 +123,7 @@ class _Division:
         """The stretch of all segments that wait."""
         if self.waiting:
             before = self.finished.get(self.waiting[0].number - 1)
-            yield planned_stretch(self.waiting, before, seekable=self.reader.is_sound_at(self.waiting[0].frame))
+            yield planned_stretch(self.waiting, before, seekable=self.is_sound_at(self.waiting[0].frame))
             self.waiting = []
 
 

@@ -12,6 +12,7 @@ two at its ends; the new shot begins when the new picture prevails.
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
@@ -72,6 +73,13 @@ class ShotDetector:
         while self._window:
             finished.append(self._decide())
         return finished
+
+    def memory(self) -> bytes:
+        """A hash of all that decisions rest on, beside the frames that will come: detectors of one memory decide alike from here on."""
+        digest = hashlib.blake2b(bytes([self._restless, len(self._window)]), digest_size=8)
+        for small in (*self._past, *(waiting.small for waiting in self._window)):
+            digest.update(small.tobytes())
+        return digest.digest()
 
     def _decide(self) -> FilmFrame:
         now = self._window[0]

@@ -8,6 +8,8 @@ LENGTHS = {
     "pipeline.MIN_SEGMENT_FRAMES": 8,
     "pipeline.MAX_SEGMENT_FRAMES": 12,
     "jobs.scan.STRETCH_FRAMES": 10,
+    "jobs.glance.GLANCE_FRAMES": 50,
+    "jobs.glance.OVERLAP_FRAMES": 40,
 }
 
 

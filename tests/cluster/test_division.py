@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from synth import make_film, planes, sound_packets, stamps
+from synth import make_film, planes, sound_packets, stamps, write_plane
 
 from deoldify_video.errors import InputError
+from deoldify_video.jobs import glance
 from deoldify_video.jobs.ending import film_report, finish_film
 from deoldify_video.jobs.film import colorize_film
 from deoldify_video.jobs.film_job import FilmJob, NetworkFacts
@@ -100,6 +103,60 @@ def test_stretches_begin_at_cuts(film, tmp_path, stub_colorizer):
     assert stats.frames == sum(stretch.frames for stretch in stretches) == FRAMES
     assert len({stretch.start.shot for stretch in stretches}) == len(stretches) == SHOTS
     assert any(len(stretch.plan) > 1 for stretch in stretches)  # what goes on in mid-shot stays together
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("way", ["plain", "a part of it", "flat frames", "uneven stamps"])
+def test_several_glances_see_what_one_does(tmp_path, stub_colorizer, monkeypatch, way, count):
+    """The film is divided alike, wherever glances begin: in mid-shot, in black frames, between stamps."""
+    monkeypatch.setattr(glance, "OVERLAP_FRAMES", 60)
+    options, many = FFV1, {"frames": 300, "shots": 7, "options": {"g": "30"}}
+    if way == "a part of it":
+        options = replace(FFV1, decode=DecodeOptions(start_s=0.7, end_s=10.1))
+    elif way == "uneven stamps":
+        rng = random.Random(2)
+        many |= {"pts": list(accumulate(rng.choice((40, 40, 40, 80)) for _ in range(300))), "time_base": Fraction(1, 1000)}
+    source = make_film(tmp_path / "old.mkv", **many)
+    if way == "flat frames":
+        source = with_black(source, tmp_path / "black.mkv", every=23, length=4)
+    job = job_of(source, tmp_path / "new.mkv", stub_colorizer, options)
+    expected, stats = division(job, {})
+    glances = [glance.glance(job, number, count) for number in range(count)]
+    assert glance.join(glances) is not None
+    assert list(divide(job, {}, glances)) == [*expected, replace(stats, last_duration=glances[-1].stats.last_duration)]
+    assert sum(one.own for one in glances) == stats.frames
+
+
+def test_glances_that_cannot_be_joined(film, tmp_path, stub_colorizer, monkeypatch):
+    monkeypatch.setattr(glance, "OVERLAP_FRAMES", 40)
+    job = job_of(film, tmp_path / "new.mkv", stub_colorizer)
+    first, second = (glance.glance(job, number, 2) for number in range(2))
+    assert glance.join([first, second]) is not None
+    other = replace(second, pts=second.pts + 1)
+    wrong = [
+        [first, replace(second, sound=False)],
+        [first, replace(second, head=[b""] * len(second.head))],
+        [first, other],
+        [first, replace(second, own=3)],
+    ]
+    for glances in wrong:
+        assert glance.join(glances) is None
+        assert list(divide(job, {}, glances)) == list(divide(job, {}))  # the film is read in one go instead
+    nothing = replace(job, options=replace(job.options, decode=DecodeOptions(start_s=500, end_s=600)))
+    assert not glance.glance(nothing, 0, 2).sound
+
+
+def with_black(source: Path, target: Path, *, every: int, length: int) -> Path:
+    """The film with black frames now and then."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        stream = new.add_stream("libx264", rate=25, options={"g": "30"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number, frame in enumerate(old.decode(video=0)):
+            if number % every < length:
+                write_plane(frame, 0, np.array(16))
+            new.mux(stream.encode(frame))
+        new.mux(stream.encode(None))
+    return target
 
 
 @pytest.mark.parametrize("lost", [[0], [1], [3, 4], [0, 5], [2, 3, 4, 5, 6, 7]])

@@ -17,7 +17,7 @@ import short
 from synth import light, make_film, planes, sound_packets, stamps
 
 from deoldify_video import __version__
-from deoldify_video.errors import DependencyError, InputError, OutputError
+from deoldify_video.errors import DependencyError, InputError, OutputError, UsageError
 from deoldify_video.jobs.cluster import nodes
 from deoldify_video.jobs.engine import Advanced, Failed, Finished, Started, Stopped, Work
 from deoldify_video.jobs.film import colorize_film
@@ -45,7 +45,7 @@ def cluster():
     """Two nodes, each with room for one worker."""
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.add_node(num_cpus=1)
     ray.init(
@@ -243,6 +243,11 @@ def test_what_a_node_finds_wrong(tmp_path):
     token.write_text(token.name)
     assert nodes.problems_here(__version__, [(str(tmp_path), [token.name])], str(token)) is None
     assert isinstance(nodes.problems_here(__version__, [(str(token), ["1"])], str(token)), InputError)
+
+
+def test_a_client_is_refused():
+    with pytest.raises(UsageError, match="start the batch on a node"):
+        nodes.connected("ray://there:10001")
 
 
 def test_without_ray(monkeypatch):

@@ -69,6 +69,7 @@ class _Run:
         self._ray, self._pool = ray, pool
         self._queue: deque[Errand] = deque()
         self._running: dict[Any, tuple[Errand | None, RemoteWorker | None]] = {}  # by stream; no errand: a worker gets ready
+        self._outbox: deque[tuple[Errand, str, tuple[Any, ...]]] = deque()
         self._films: dict[int, Film] = {}
         self._photos: list[Work] = []
         self._originals: dict[int, Work] = {}
@@ -76,14 +77,14 @@ class _Run:
             name: ray.remote(num_cpus=0, max_retries=_TRIES)(getattr(remote, name)).options(
                 num_returns="streaming", scheduling_strategy="SPREAD"
             )
-            for name in ("prepare", "divide", "finish")
+            for name in ("prepare", "glance", "divide", "finish")
         }
         self._more, self._stopping = True, False
 
     @property
-    def several_workers(self) -> bool:
-        """Whether it makes sense to divide a film."""
-        return len(self._pool.slots()) > 1
+    def room(self) -> int:
+        """How many workers there may be."""
+        return len(self._pool.slots())
 
     def queue(self, errand: Errand, *, first: bool = False) -> None:
         """Have the next free worker do it."""
@@ -91,7 +92,7 @@ class _Run:
 
     def send(self, errand: Errand, function: str, *arguments: Any) -> None:
         """Have it done beside the workers, on some node."""
-        self._running[self._tasks[function].remote(*arguments)] = (errand, None)
+        self._outbox.append((errand, function, arguments))
 
     def call_off(self, errand: Errand) -> None:
         """End what was sent, if it is still being done."""
@@ -111,13 +112,13 @@ class _Run:
                 self._take(works, self._pool.facts)
             for event in self._hand_out():
                 yield self._as_given(event)
-            if not self._films and not self._queue and not self._busy() and (self._stopping or not self._more):
+            if not self._films and not self._queue and not self._photos_are_out() and (self._stopping or not self._more):
                 return
             for event in self._listen():
                 yield self._as_given(event)
 
-    def _busy(self) -> bool:
-        return any(errand is not None for errand, _ in self._running.values())
+    def _photos_are_out(self) -> bool:
+        return any(isinstance(errand, Photos) for errand, _ in self._running.values())
 
     def _take(self, works: Iterator[Work | None], network: NetworkFacts) -> None:
         """Take works while there is room for them."""
@@ -155,6 +156,14 @@ class _Run:
         for errand in off:
             self._queue.remove(errand)
             yield from errand.leave()
+        beside = sum(worker is None for _, worker in self._running.values())
+        while self._outbox and beside < max(2, self.room):
+            errand, function, arguments = self._outbox.popleft()
+            if errand.is_off:
+                yield from errand.leave()
+                continue
+            beside += 1
+            self._running[self._tasks[function].remote(*arguments)] = (errand, None)
         for worker in self._pool.idle():
             if not self._queue:
                 return

@@ -16,8 +16,8 @@ class Dispatch(Protocol):
     """Where errands are handed in."""
 
     @property
-    def several_workers(self) -> bool:
-        """Whether it makes sense to divide a film."""
+    def room(self) -> int:
+        """How many workers there may be."""
 
     def queue(self, errand: Errand, *, first: bool = False) -> None:
         """Have the next free worker do it; `first`: before all others."""

@@ -12,10 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from deoldify_video.errors import DeoldifyVideoError, StoppedError
+from deoldify_video.jobs import glance
 from deoldify_video.jobs.cluster.errands import Dispatch, Errand, failed
 from deoldify_video.jobs.cluster.remote import Prepared
 from deoldify_video.jobs.engine import Advanced, Event, Failed, Finished, Started, Stopped, Work
 from deoldify_video.jobs.film_job import NetworkFacts
+from deoldify_video.jobs.glance import Glance
 from deoldify_video.jobs.journal import Journal
 from deoldify_video.jobs.parts import Stretch, rest_of_film
 from deoldify_video.jobs.scan import planned_stretch
@@ -41,7 +43,8 @@ class Film:
         self._open = 0  # errands that have not ended
         self._outcome: Failed | Stopped | None = None  # what comes of it when all errands have ended
         self._finishing = False
-        self._scan: Errand | None = None
+        self._glances: list[Glance | None] = []
+        self._reading: list[Errand] = []
 
     def start(self) -> None:
         """Send the first errand."""
@@ -60,12 +63,24 @@ class Film:
         """The film can be done: open its journal, and divide it or send it as it is."""
         self.ready = ready
         self.journal = Journal(ready.job.output, ready.fingerprint, gaps=True, checked=True)
-        if ready.divisible and self.dispatch.several_workers:
-            self._scan = _Scan(self)
-            self._send(self._scan, "divide", ready.job, dict(self.journal.finished))
+        room = self.dispatch.room
+        if ready.divisible and room > 1:
+            self._glances = [None] * min(room, ready.job.expected_frames // glance.GLANCE_FRAMES)
+            if len(self._glances) < 2:
+                self._divide([])
+                return
+            for number, count in enumerate([len(self._glances)] * len(self._glances)):
+                self._read(_Looking(self, number), "glance", ready.job, number, count)
             return
         self.waiting_for_stretches = False
         self.add(rest_of_film(self.journal.segments))
+
+    def seen(self, number: int, what: Glance) -> None:
+        """Something was seen of the film; when all of it was, it can be divided."""
+        self._glances[number] = what
+        glances = [one for one in self._glances if one is not None]
+        if len(glances) == len(self._glances) and not self.is_ending:
+            self._divide(glances)
 
     def add(self, stretch: Stretch) -> None:
         """Have a stretch made, unless the film has failed already."""
@@ -94,8 +109,8 @@ class Film:
 
     def _give_up(self, outcome: Failed | Stopped) -> None:
         self._outcome = self._outcome or outcome
-        if self._scan is not None:
-            self.dispatch.call_off(self._scan)
+        for errand in self._reading:
+            self.dispatch.call_off(errand)
 
     @property
     def is_ending(self) -> bool:
@@ -135,6 +150,16 @@ class Film:
         """Have a worker do something for the film."""
         self._open += 1
         self.dispatch.queue(errand, first=first)
+
+    def _divide(self, glances: list[Glance]) -> None:
+        assert self.ready is not None
+        assert self.journal is not None
+        self._read(_Scan(self), "divide", self.ready.job, dict(self.journal.finished), glances)
+
+    def _read(self, errand: Errand, function: str, *arguments: Any) -> None:
+        """Send what takes long, and is called off when the film is given up."""
+        self._reading.append(errand)
+        self._send(errand, function, *arguments)
 
     def _send(self, errand: Errand, function: str, *arguments: Any) -> None:
         self._open += 1
@@ -211,6 +236,16 @@ class _Preparation(_FilmErrand):
         if self.film.is_ending:
             self.film.waiting_for_stretches = False
         yield from super().end()
+
+
+class _Looking(_FilmErrand):
+    def __init__(self, film: Film, number: int) -> None:
+        super().__init__(film)
+        self._number = number
+
+    def answered(self, item: Any) -> Iterator[Event]:
+        self.film.seen(self._number, item)
+        return iter(())
 
 
 class _Scan(_FilmErrand):

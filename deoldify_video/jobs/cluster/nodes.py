@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from deoldify_video import __version__
-from deoldify_video.errors import DeoldifyVideoError, DependencyError, InputError, OutputError
+from deoldify_video.errors import DeoldifyVideoError, DependencyError, InputError, OutputError, UsageError
 from deoldify_video.media.output import output_errors
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _NAMES = 5  # entries of a folder by which it is recognised
 def connected(address: str | None) -> ModuleType:
     """Ray, connected: to `address`, to the cluster that this machine belongs to, or to one that is started here and now.
 
-    Raises `DependencyError` when Ray is not installed or the cluster does not answer.
+    Raises `DependencyError` when Ray is not installed or the cluster does not answer, `UsageError` for the address of a Ray client.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault(
@@ -38,6 +38,11 @@ def connected(address: str | None) -> ModuleType:
         import ray
     except ImportError as error:
         raise DependencyError(f"--engine ray needs Ray; install it with {INSTALL}.") from error
+    if address is not None and address.startswith("ray://"):
+        raise UsageError(
+            f"--ray-address {address} is a Ray client's, who sees none of the storage; start the batch on a node of the cluster, "
+            "and give host:port or auto."
+        )
     if not ray.is_initialized():
         try:
             ray.init(
@@ -47,6 +52,8 @@ def connected(address: str | None) -> ModuleType:
                 include_dashboard=False,
                 namespace="deoldify-video",
             )
+            # Ray tells of processes that end on standard output, which is for results here; it has no option for it.
+            ray._private.worker._worker_logs_enabled = False
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = f"at {address} " if address else ""
             raise DependencyError(f"the Ray cluster {where}cannot be reached: {reason_of(error)}; see `ray status`.") from error

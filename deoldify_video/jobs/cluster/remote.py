@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deoldify_video.errors import DeoldifyVideoError
+from deoldify_video.jobs import glance as glances
 from deoldify_video.jobs import scan
 from deoldify_video.jobs.appraisal import Appraisal, appraise
 from deoldify_video.jobs.auto import with_auto_factor
 from deoldify_video.jobs.ending import film_report, finish_film
 from deoldify_video.jobs.engine import Event, Work
 from deoldify_video.jobs.film_job import FilmJob, NetworkFacts
+from deoldify_video.jobs.glance import Glance
 from deoldify_video.jobs.journal import Journal, Segment, work_folder
 from deoldify_video.jobs.parts import Stretch, make_segments
 from deoldify_video.jobs.preflight import preflight
@@ -121,10 +123,17 @@ def prepare(work: Work, network: NetworkFacts) -> Iterator[Prepared | DeoldifyVi
         yield error
 
 
-def divide(job: FilmJob, finished: Mapping[int, Segment]) -> Iterator[Stretch | DecodeStats | DeoldifyVideoError]:
-    """Read a film and divide it; see `jobs.scan`."""
+def glance(job: FilmJob, number: int, count: int) -> Iterator[Glance]:
+    """Look for cuts in a part of a film; see `jobs.glance`."""
+    yield glances.glance(job, number, count)
+
+
+def divide(
+    job: FilmJob, finished: Mapping[int, Segment], seen: Sequence[Glance]
+) -> Iterator[Stretch | DecodeStats | DeoldifyVideoError]:
+    """Divide a film by what was `seen` of it, or read it; see `jobs.scan`."""
     try:
-        yield from scan.divide(job, finished)
+        yield from scan.divide(job, finished, seen)
     except DeoldifyVideoError as error:
         yield error
 
