@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from deoldify_video.commands.film_options import Chosen, JsonOutput, LogFile, Quiet, with_film_options
 from deoldify_video.commands.running import logged_to, stop_on_interrupt
-from deoldify_video.errors import EXIT_INTERRUPTED, OutputError, UsageError
+from deoldify_video.errors import EXIT_INTERRUPTED, InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from deoldify_video.jobs.engine import Engine
@@ -103,8 +103,10 @@ def batch(
         settings = Settings.of(chosen.options, auto_factor=chosen.auto_factor)
         run = manifest.begin_run(chosen.flags)
         with console.status("looking through the archive") as status:
-            catalogue(manifest, search, run, lambda count: status.update(f"looking through the archive: {count} files"))
-        todo = Plan(manifest, output, run, settings, redo=redo)
+            found = catalogue(manifest, search, run, lambda count: status.update(f"looking through the archive: {count} files"))
+        if not found:
+            raise InputError("there is no file in the archive that is wanted; look at its path, --include and --exclude.")
+        todo = Plan(manifest, output.absolute(), run, settings, redo=redo)
         todo.settle()
         if plan:
             from deoldify_video.commands.batch_summary import show_plan
@@ -114,7 +116,7 @@ def batch(
         interrupted = False
         if manifest.counts("run = ?", run)[PENDING]:
             workers = make_engine(engine, chosen, jobs, ray_address, gpus_per_task)
-            workers.check(list(archives), output)
+            workers.check([path.absolute() for path in archives], output.absolute())
             should_stop = stack.enter_context(stop_on_interrupt(console))
             from deoldify_video.commands.batch_view import watching
 
@@ -124,7 +126,7 @@ def batch(
         if report is not None:
             from deoldify_video.jobs.archive_report import write_report
 
-            write_report(manifest, run, output, report)
+            write_report(manifest, run, output.absolute(), report)
             console.print(f"report: {escape(str(report))}", highlight=False)
         _conclude(console, todo, interrupted=interrupted, json_output=json_output)
 

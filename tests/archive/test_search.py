@@ -14,6 +14,7 @@ from synth import make_film
 from tree import make_photo
 
 from deoldify_video.errors import UsageError
+from deoldify_video.jobs.manifest import Manifest
 from deoldify_video.jobs.naming import check_name, folded, output_name, output_path, printable
 
 
@@ -176,6 +177,7 @@ def test_a_link_in_the_output_folder_does_not_lead_out_of_it(archive, tmp_path):
         (["--model", "nonesuch"], 5, "nonesuch"),
         (["--report", "/no/such/folder/report.html"], 4, "create it first"),
         (["--device", "cuda"], 5, "device cuda is not available"),
+        (["--include", "*.nonesuch"], 3, "no file in the archive"),
     ],
 )
 def test_a_call_that_cannot_work_is_refused_at_once(archive, tmp_path, arguments, code, words):
@@ -257,3 +259,13 @@ def test_force_takes_what_is_in_colour(archive, tmp_path):
     assert batch(archive, out, "--include", "*colour*", "--force").code == 0
     assert rows(out)["colour.png"].state == "done"
     assert "has colours already" in rows(out)["colour.png"].warnings[0]
+
+
+def test_presets_and_the_chosen_render_factor_reach_the_workers(archive, tmp_path):
+    out = tmp_path / "out"
+    assert batch(archive, out, "--preset", "archive", "-r", "auto", "--include", "a.mkv").code == 0
+    item = rows(out)["a.mkv"]
+    assert any(note.startswith("render factor") for note in item.notes)
+    with Manifest.in_folder(out) as manifest:
+        settings = manifest.settings(item.settings)
+    assert (settings["encode.bit_depth"], settings["color.render_factor"]) == (10, "auto")
