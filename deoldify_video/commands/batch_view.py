@@ -17,6 +17,7 @@ from deoldify_video.jobs.plan import Plan
 
 PHOTO_FRAMES = 25  # of a film take about as long as a photo; for the time that is left only
 _LINE_EVERY_S = 60.0
+_NAME_SIGNS = 40  # of a file's name on its worker's line
 
 
 class BatchView:
@@ -52,12 +53,12 @@ class BatchView:
         self._print(_line(item))
 
     def close(self) -> None:
-        """Say where it ended."""
+        """Nothing to take away."""
 
     def left_s(self) -> float | None:
-        """Seconds that are left at the speed so far; None where that cannot be known yet."""
+        """Seconds that are left at the speed so far; None where that cannot be known yet, and where nothing is left."""
         done = self._done_frames + sum(self._running.values())
-        if not done:
+        if not done or self._done_items == self._items:
             return None
         return max(0.0, (self._frames - done) * (time.monotonic() - self._began) / done)
 
@@ -65,7 +66,9 @@ class BatchView:
         """How far the whole is, in words."""
         left = self.left_s()
         failed = f", {self._failed} failed" if self._failed else ""
-        return f"{self._done_items} of {self._items} done{failed}" + (f", about {duration_text(left)} left" if left else "")
+        return f"{self._done_items} of {self._items} done{failed}" + (
+            f", about {duration_text(left)} left" if left is not None else ""
+        )
 
     def _say_where(self) -> None:
         self._spoke = time.monotonic()
@@ -89,10 +92,10 @@ class LiveView(BatchView):
         self._bars.start()
 
     def started(self, item: Item, worker: str) -> None:
-        """Put the item on its worker's line."""
-        bar = self._lines[worker][0] if worker in self._lines else self._bars.add_task(worker, total=None, more="")
-        self._lines[worker] = bar, item.key
-        self._bars.reset(bar, total=item.frames or None, description=f"{worker}: {printable(item.source.name)[:40]}", more="")
+        """Give the worker's new item a line."""
+        self._clear(worker)
+        what = f"{worker}: {printable(item.source.name)[:_NAME_SIGNS]}"
+        self._lines[worker] = self._bars.add_task(what, total=item.frames or None, more=""), item.key
 
     def advanced(self, item: Item, worker: str, frames: int, total: int) -> None:
         """Move both bars."""
@@ -106,15 +109,19 @@ class LiveView(BatchView):
         self._show_whole()
 
     def ended(self, item: Item, worker: str, *, again: bool) -> None:
-        """Say what came of it, and clear its line."""
+        """Say what came of it, and take its line away."""
         super().ended(item, worker, again=again)
         if worker in self._lines and self._lines[worker][1] == item.key:
-            self._bars.reset(self._lines[worker][0], total=None, description=worker, more="")
+            self._clear(worker)
         self._show_whole()
 
     def close(self) -> None:
         """Take the bars away."""
         self._bars.stop()
+
+    def _clear(self, worker: str) -> None:
+        if worker in self._lines:
+            self._bars.remove_task(self._lines.pop(worker)[0])
 
     def _show_whole(self) -> None:
         left = self.left_s()
