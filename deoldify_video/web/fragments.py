@@ -54,13 +54,15 @@ def busy(doing: str, share: float) -> str:
     )
 
 
-def slider(before: str, after: str) -> str:
-    """Two pictures in one place, and the line between them."""
+def slider(before: str, after: str, size: tuple[int, int]) -> str:
+    """Two pictures of `size` (width, height) in one place, no higher than the window, and the line between them."""
+    width, height = size
     return (
-        f'<figure class="dv-slider"><img src="{escape(before)}" alt="The photo as it was">'
+        f'<div class="dv-photo" style="max-width: {85 * width / height:.0f}vh"><figure class="dv-slider">'
+        f'<img src="{escape(before)}" alt="The photo as it was">'
         f'<img class="dv-after" src="{escape(after)}" alt="The photo in colour" onload="{_SET}">'
         f'<input type="range" min="0" max="100" value="50" aria-label="Line between before and after" oninput="{_MOVE}"></figure>'
-        '<p class="dv-soft dv-ends"><span>◀ before</span><span>after ▶</span></p>'
+        '<p class="dv-soft dv-ends"><span>◀ before</span><span>after ▶</span></p></div>'
     )
 
 

@@ -167,7 +167,7 @@ class Form:
             words = f"Download in full size ({width} x {height})"
             return {
                 self.status: fragments.notes(warned),
-                self.picture: fragments.slider(work.before, after),
+                self.picture: fragments.slider(work.before, after, work.size),
                 self.save: fragments.download(f"/visit/{visit.key}/whole", words),
             }
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+STUB = Path(__file__).with_name("serving.py")
 ARGUMENTS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -26,8 +27,8 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def served(folder: Path, *arguments: object, script: Path = Path(__file__).with_name("serving.py")) -> Iterator[str]:
-    """The address of a page that is served while the block runs; its uploads lie in `folder`."""
+def served(folder: Path, *arguments: object, script: Path = STUB) -> Iterator[str]:
+    """The address of a page that is served while the block runs; its uploads lie in `folder`. `script` is a launcher."""
     command = [sys.executable, str(script), "web", "--port", "0", *map(str, arguments)]
     environment = os.environ | {"TMPDIR": str(folder)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
