@@ -26,7 +26,7 @@ class Limits:
             raise UsageError("limits of 0 let nothing in; use --max-megabytes and --max-minutes of 1 or more.")
 
     def __str__(self) -> str:
-        return f"up to {readable(self.max_bytes)}, films up to {_minutes(self.max_duration_s)}"
+        return f"up to {readable(self.max_bytes)}, films {_minutes(self.max_duration_s)}"
 
     def admit(self, path: Path) -> MediaInfo:
         """What an upload is. Raises `InputError` for what is too large, too long, or no film or picture."""

@@ -26,8 +26,8 @@ from deoldify_video.web.visits import Visit
 
 TITLE = "Old photos and films in colour"
 _INTRO = (
-    f"# {TITLE}\nDrop a black-and-white photo or film. It stays on the computer that runs this page, and is deleted after an "
-    "hour. The colours are plausible, not true: nobody knows what a dress was."
+    "Drop a black-and-white photo or film. It stays on the computer that runs this page, and is deleted after an hour. "
+    "The colours are plausible, not true: nobody knows what a dress was."
 )
 _GONE = "There is nothing here any more: files are deleted after an hour. Drop yours again."
 _TELL_S = 0.3  # how often the page is told how a job goes
@@ -45,8 +45,8 @@ class Form:
         self._desk = desk
         networks = installed_networks()
         default = MODELS[networks[0]]
-        gr.Markdown(_INTRO)
-        self.drop = gr.File(label=f"A photo or a film, {desk.visits.limits}", height=170, elem_id="drop")
+        gr.Markdown(f"# {TITLE}\n{_INTRO} Files may have {desk.visits.limits}.")
+        self.drop = gr.File(label="A photo or a film", height=170, elem_id="drop")
         with gr.Row(elem_classes="dv-status"):
             self.status = gr.HTML(elem_id="status", elem_classes="dv-html", scale=8)
             self.stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", scale=1, min_width=90)
@@ -119,11 +119,13 @@ class Form:
     async def _looked(self, values: Values, request: gr.Request) -> Page:
         """A photo follows the controls at once; a film waits for a button."""
         found = self._desk.has(_session(request))
-        if found is None or not isinstance(found[1], PhotoWork):
+        if found is None:
+            yield {self.status: fragments.problem(_GONE)}
+        elif isinstance(found[1], FilmWork):
             yield gr.skip()
-            return
-        async for updates in self._view_of(*found, self._options(values)):
-            yield updates
+        else:
+            async for updates in self._view_of(*found, self._options(values)):
+                yield updates
 
     async def _network_chosen(self, values: Values, request: gr.Request) -> Page:
         found = self._desk.has(_session(request))
@@ -209,7 +211,8 @@ class Form:
             return
         while not job.ended:
             ahead = self._desk.queue.ahead_of(job)
-            words = fragments.waiting(ahead) if ahead else fragments.busy(job.doing, job.share)
+            doing = "Stopping" if job.stopping else job.doing
+            words = fragments.waiting(ahead) if ahead else fragments.busy(doing, job.share)
             yield {self.status: words, self.stop: gr.update(visible=True)}
             await asyncio.sleep(_TELL_S)
         if visit.unwanted:  # the page shows something else by now

@@ -24,6 +24,7 @@ from deoldify_video.web.visits import Visit
 
 VIEW_PX = 1400  # longer side of the pictures on the page
 _VIEW_QUALITY = 90
+_KEPT_ANSWERS = 12  # of the network, for one photo
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,10 @@ class PhotoWork:
         factor = options.render_factor or colorizer.spec.photo_render_factor
         grey = network_view(light, colorizer.spec.render_size(light.shape[1], light.shape[0], factor))
         self._answers[_question(options)] = _Answer(grey, colorizer.ab(grey[None])[0])
-        return self.view(options)
+        view = self.view(options)
+        for old in list(self._answers)[:-_KEPT_ANSWERS]:
+            del self._answers[old]
+        return view
 
     def view(self, options: ColorOptions) -> str:
         """The address of the photo in colour, at the size of the page."""

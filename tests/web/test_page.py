@@ -199,7 +199,7 @@ def test_what_cannot_be_coloured_is_said_in_a_sentence(visit, tmp_path, photo):
 
 def test_a_file_that_is_too_large_is_refused_in_a_sentence(visit, tmp_path, photo):
     page = visit()
-    assert f"up to {MEGABYTES} MB" in page.inner_text("#drop")
+    assert f"Files may have up to {MEGABYTES} MB" in page.inner_text("body")
     huge = tmp_path / "huge.mp4"
     with huge.open("wb") as file:
         file.truncate((MEGABYTES + 1) * 1_000_000)

@@ -65,6 +65,14 @@ def test_style_and_strength_need_no_network_other_settings_do(photo_work, asked,
     assert asked() == 2
 
 
+def test_only_so_many_answers_are_kept_and_never_the_one_that_is_viewed_is_dropped(photo_work, job):
+    looks = [replace(LOOK, render_factor=factor) for factor in range(7, 21)]
+    for look in looks:
+        photo_work.colour(job, look)
+        assert photo_work.whole() is not None
+    assert [photo_work.has(look) for look in looks] == [False] * 2 + [True] * 12
+
+
 def test_the_view_follows_the_strength_and_only_the_last_ones_are_kept(photo_work, job, visits):
     addresses = [photo_work.colour(job, LOOK)]
     addresses += [photo_work.view(replace(LOOK, saturation=strength)) for strength in (0.0, 0.5, 2.0)]
