@@ -65,7 +65,7 @@ def batch(
     engine: Annotated[str, typer.Option(help="local, or ray for a cluster.", rich_help_panel=_WORKERS)] = "local",
     ray_address: Annotated[
         str | None,
-        typer.Option(help="The cluster, such as ray://host:10001; by default one on this machine.", rich_help_panel=_WORKERS),
+        typer.Option(help="The cluster, such as host:6379; by default the one of this machine.", rich_help_panel=_WORKERS),
     ] = None,
     gpus_per_task: Annotated[
         float | None,
@@ -106,7 +106,7 @@ def batch(
             found = catalogue(manifest, search, run, lambda count: status.update(f"looking through the archive: {count} files"))
         if not found:
             raise InputError("there is no file in the archive that is wanted; look at its path, --include and --exclude.")
-        todo = Plan(manifest, output.absolute(), run, settings, redo=redo)
+        todo = Plan(manifest, output.absolute(), run, settings, redo=redo, recover=not plan)
         todo.settle()
         if plan:
             from deoldify_video.commands.batch_summary import show_plan

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deoldify_video.errors import InputError, UsageError
-from deoldify_video.jobs.manifest import DONE, FAILED, PENDING, RUNNING, Item, Manifest
+from deoldify_video.jobs.manifest import DONE, PENDING, SKIPPED, Item, Manifest
 from deoldify_video.jobs.naming import DEFAULT_NAME, folded, output_path
 
 _HASHED_BYTES = 1 << 20  # of each end of a file
@@ -111,7 +111,6 @@ def catalogue(manifest: Manifest, search: Search, run: int, on_file: Callable[[i
 
 def _enter(manifest: Manifest, found: Found, search: Search, run: int) -> None:
     item = manifest.item("source = ?", found.path)
-    key = item.key if item else manifest.add(found.path, found.root.absolute())
     facts: dict[str, Any] = {"run": run, "archive": found.root.absolute()}
     about = _stat(found.path)
     if found.path.is_symlink() and not search.follow_links:
@@ -121,14 +120,26 @@ def _enter(manifest: Manifest, found: Found, search: Search, run: int) -> None:
     else:
         facts |= {"size": about.st_size, "mtime_ns": about.st_mtime_ns}
         if item is None or _has_changed(item, about):
-            facts |= _look_into(found.path, about.st_size)
-            facts |= {"duplicate_of": None}
-            manifest.change("UPDATE items SET duplicate_of = NULL WHERE duplicate_of = ?", key)
-            if item is not None and facts["hash"] != item.hash and item.state in (DONE, RUNNING, PENDING, FAILED):
-                facts |= {"state": PENDING, "reason": "the source has changed", "version": ""}
+            facts |= _look_into(found.path, about.st_size) | {"duplicate_of": None}
     kind = facts.get("kind") or (item.kind if item else "other")
     target = output_path(found.relative, kind, search.name) if kind in ("film", "photo") else ""
-    manifest.put(key, **facts, target=target, folded=folded(target))
+    facts |= {"target": target, "folded": folded(target)}
+    if item is None and target:
+        item = _moved(manifest, facts)
+    key = item.key if item else manifest.add(found.path, found.root)
+    if item is not None and "hash" in facts:
+        manifest.change("UPDATE items SET duplicate_of = NULL WHERE duplicate_of = ?", key)
+        if facts["hash"] != item.hash and item.state != SKIPPED:
+            facts |= {"state": PENDING, "reason": "the source has changed", "version": ""}
+    manifest.put(key, source=found.path, **facts)
+
+
+def _moved(manifest: Manifest, facts: dict[str, Any]) -> Item | None:
+    """The row of a file with the same place and content, where it lay before its archive was moved."""
+    for item in manifest.items("folded = ? AND hash = ? AND run < ?", facts["folded"], facts["hash"], facts["run"]):
+        if not item.source.exists():
+            return item
+    return None
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -55,7 +55,7 @@ CREATE TABLE items (
     worker TEXT NOT NULL DEFAULT '', started REAL NOT NULL DEFAULT 0, finished REAL NOT NULL DEFAULT 0   -- Unix time
 );
 CREATE INDEX items_by_turn ON items (run, state, attempts, turn, key);
-CREATE INDEX items_by_folded ON items (run, folded);
+CREATE INDEX items_by_folded ON items (folded);
 CREATE INDEX items_by_hash ON items (run, hash);
 CREATE TABLE shots (
     item INTEGER NOT NULL, number INTEGER NOT NULL, seconds REAL NOT NULL, colourfulness REAL NOT NULL, warp_ab REAL,

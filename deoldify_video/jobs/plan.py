@@ -8,6 +8,7 @@ import json
 import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +55,23 @@ class Settings:
 
 
 class Plan:
-    """One run over the rows that it has seen. `redo` allows that finished ones are made anew for other settings."""
+    """One run over the rows that it has seen. `redo` allows that finished ones are made anew for other settings.
 
-    def __init__(self, manifest: Manifest, out: Path, run: int, settings: Settings, *, redo: bool = False) -> None:
+    With `recover`, what a killed run has left is cleared up first; not so for a look, for that run may be alive.
+    """
+
+    def __init__(
+        self, manifest: Manifest, out: Path, run: int, settings: Settings, *, redo: bool = False, recover: bool = True
+    ) -> None:
         self.manifest, self.out, self.run, self.settings, self._redo = manifest, out, run, settings, redo
+        self._recovers = recover
         self._ids = {kind: manifest.settings_id(settings.fingerprint(kind)) for kind in ("film", "photo")}
 
     def settle(self) -> None:
         """Give every row its state. Raises `UsageError` when finished or begun ones were made otherwise and `redo` is not set."""
         with self.manifest.at_once():
-            self._recover()
+            if self._recovers:
+                self._recover()
             self._miss()
             self._judge()
             self._refuse_collisions()
@@ -139,19 +147,17 @@ class Plan:
             self.manifest.put(item.key, state=SKIPPED, reason=reason)
 
     def _refuse_collisions(self) -> None:
-        """Files that would be written to one place, or to two that some disks take for one."""
-        concerned = "run = ? AND state IN (?, ?)"
+        """Files that would be written to one place, or to two that some disks take for one; also to that of a finished one."""
+        concerned = "((run = ? AND state = ?) OR state = ?)"
         values = (self.run, PENDING, DONE)
         repeated = f"SELECT folded FROM items WHERE {concerned} GROUP BY folded HAVING count(*) > 1"
-        first: Item | None = None
-        for item in self.manifest.items(f"{concerned} AND folded IN ({repeated}) ORDER BY folded, key", *values, *values):
-            if first is None or first.folded != item.folded:
-                first = item
-                other = self.manifest.item(f"{concerned} AND folded = ? AND key != ?", *values, item.folded, item.key)
-            else:
-                other = first
-            if item.state == PENDING and other is not None:
-                self._refuse(item, other)
+        items = self.manifest.items(f"{concerned} AND folded IN ({repeated}) ORDER BY folded, key", *values, *values)
+        for _, group in groupby(items, lambda item: item.folded):
+            rivals = [item for item in group if item.state == PENDING or size_of(self.out / item.output)]
+            for item in rivals:
+                other = next((rival for rival in rivals if rival is not item), None)
+                if item.state == PENDING and other is not None:
+                    self._refuse(item, other)
 
     def _refuse(self, item: Item, other: Item) -> None:
         theirs = "" if other.target == item.target else f" (as {printable(other.target)})"

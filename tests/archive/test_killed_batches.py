@@ -183,6 +183,22 @@ def test_a_second_batch_on_the_same_folder_is_refused(archive, tmp_path):
     assert finish(process).code == 0
 
 
+def test_a_plan_touches_nothing_that_a_killed_run_has_left(archive, tmp_path):
+    out = tmp_path / "out"
+    process = start("batch", archive, "-o", out, *OPTIONS, SLOW_S=0.1)
+    wait_until((out / ".a.mkv.work" / "part-00000.mkv").exists, process)
+    process.kill()
+    process.communicate()
+    stray = out / ".a.123.part.mkv"
+    stray.touch()
+    assert batch(archive, out, "--plan").code == 0
+    assert stray.exists()
+    assert (out / ".a.mkv.work" / "part-00000.mkv").exists()
+    assert rows(out)["a.mkv"].state == "running"
+    assert batch(archive, out).code == 0
+    assert not stray.exists()
+
+
 def test_a_plan_can_be_made_while_a_batch_runs(archive, tmp_path):
     out = tmp_path / "out"
     process = start("batch", archive, "-o", out, *OPTIONS, SLOW_S=0.1)

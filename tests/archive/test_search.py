@@ -269,3 +269,27 @@ def test_presets_and_the_chosen_render_factor_reach_the_workers(archive, tmp_pat
     with Manifest.in_folder(out) as manifest:
         settings = manifest.settings(item.settings)
     assert (settings["encode.bit_depth"], settings["color.render_factor"]) == (10, "auto")
+
+
+def test_an_archive_that_was_moved_is_known_again(archive, tmp_path):
+    out = tmp_path / "out"
+    assert batch(archive, out).code == 0
+    before = listing(out)
+    moved = archive.rename(tmp_path / "attic")
+    assert "5 done" in batch(moved, out).err
+    assert listing(out) == before
+    assert {item.source.parent.name for item in rows(out).values()} == {"attic", "photos"}
+
+
+def test_the_result_of_another_archive_is_not_replaced(archive, tmp_path):
+    out, other = tmp_path / "out", tmp_path / "other"
+    other.mkdir()
+    assert batch(archive, out, "--include", "b.mp4").code == 0
+    before = listing(out)
+    make_film(other / "b.mp4", frames=5, audio=None)
+    outcome = batch(other, out, "--overwrite")
+    assert outcome.code == 1
+    assert "would both become b.mp4" in outcome.err
+    assert listing(out) == before
+    (out / "b.mp4").unlink()
+    assert batch(other, out).code == 0
