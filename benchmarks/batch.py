@@ -19,10 +19,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-from film import make_clip
-from skimage import data
-
 from deoldify_video.jobs.appraisal import Appraisal
 from deoldify_video.jobs.archive import Driver, Policy
 from deoldify_video.jobs.engine import Finished, Started
@@ -34,6 +30,10 @@ from deoldify_video.report import Report
 
 def make_archive(root: Path, films: int, frames: int, photos: int) -> None:
     """SD films, and photos of 1.5 million pixels, no two of them alike."""
+    import cv2  # here, so that they are not in the memory of the driver that is measured
+    from film import make_clip
+    from skimage import data
+
     root.mkdir()
     for number in range(films):
         make_clip(root / f"film{number}.mp4", (640, 480), frames + number)
