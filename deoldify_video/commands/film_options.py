@@ -77,7 +77,8 @@ def _flags(parameter: inspect.Parameter, value: Any) -> list[str]:
     if value == parameter.default or parameter.name == PRESET:
         return []
     (option,) = (one for one in parameter.annotation.__metadata__ if isinstance(one, OptionInfo))
-    declared = [name for name in option.param_decls or () if name.startswith("--")]
+    names = (option.default, *(option.param_decls or ()))  # inside Annotated the first name takes the place of the default
+    declared = [name for name in names if isinstance(name, str) and name.startswith("--")]
     name = declared[0] if declared else "--" + parameter.name.replace("_", "-")
     if isinstance(value, bool):
         return [name.split("/")[0 if value else -1]]
