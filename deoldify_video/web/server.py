@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -50,7 +51,10 @@ def serve(host: str, port: int, limits: Limits, *, local: bool, on_ready: Callab
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_GOODBYE_S, ws="none")
         shown = f"[{host}]" if ":" in host else host
         on_ready(f"http://{shown}:{listening.getsockname()[1]}")
-        uvicorn.Server(config).run(sockets=[listening])
+        server = uvicorn.Server(config)
+        # Pages that are open when the server ends are cut off, which is no error.
+        logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
+        server.run(sockets=[listening])
 
 
 def build_app(desk: Desk, *, local: bool) -> FastAPI:

@@ -184,6 +184,18 @@ def test_a_second_visitor_waits_and_is_next_when_the_first_closes_the_page(visit
     second.wait_for_selector(".dv-slider", timeout=30_000)
 
 
+def test_the_end_of_the_server_ends_the_work_and_deletes_everything(chromium_browser, long_film, tmp_path):
+    with served(tmp_path) as address:  # fails where the server ends with an error
+        page = chromium_browser.new_page()
+        page.goto(address)
+        page.wait_for_selector("input[type=file]", state="attached")
+        drop(page, long_film)
+        page.wait_for_selector("text=/Preview: 1 of/", timeout=PATIENCE_MS)
+        assert list(tmp_path.glob("deoldify-video-web-*/*/source/long.mp4"))
+    page.close()
+    assert not list(tmp_path.glob("deoldify-video-web-*"))
+
+
 def test_what_cannot_be_coloured_is_said_in_a_sentence(visit, tmp_path, photo):
     page = visit()
     text = tmp_path / "holiday.mp4"
