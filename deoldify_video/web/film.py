@@ -17,7 +17,7 @@ from deoldify_video.jobs.preview import make_choices, preview
 from deoldify_video.media.pictures import write_picture
 from deoldify_video.media.probe import MediaInfo
 from deoldify_video.media.streams import check_container
-from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, JobOptions
+from deoldify_video.options import ColorOptions, EncodeOptions, FilmOptions
 from deoldify_video.report import Progress
 from deoldify_video.web.jobs import Job
 from deoldify_video.web.networks import Networks
@@ -92,13 +92,13 @@ class FilmWork:
         write_picture(path, np.vstack([np.pad(picture, ((0, _GAP_PX), (0, 0), (0, 0))) for picture in pictures]))
         return Column(self._visit.show(path), choice, facts)
 
-    def colour(self, job: Job, color: ColorOptions, rules: JobOptions, *, whole: bool) -> FilmResult:
-        """Colour the film, or its first seconds. The same settings go on from where they were stopped."""
+    def colour(self, job: Job, options: FilmOptions, *, whole: bool) -> FilmResult:
+        """Colour the film, or its first seconds. The same options go on from where they were stopped."""
         info, folder = self._visit.info, self._visit.folder
         end_s = None if whole else EXCERPT_S
         part = "" if whole else f"-first-{EXCERPT_S:.0f}-seconds"
         path = folder / f"{self._visit.source.stem}{part}-colour{_ending(info)}"
-        options = FilmOptions(decode=DecodeOptions(end_s=end_s), color=color, encode=EncodeOptions(overwrite=True), job=rules)
+        options = replace(options, decode=replace(options.decode, end_s=end_s), encode=EncodeOptions(overwrite=True))
         done = self._finished.get(path.name)
         if done is not None and done[0] == options:
             return done[1]
@@ -106,7 +106,7 @@ class FilmWork:
         goes_on = self._begun.get(path.name) == options
         self._begun[path.name] = options
         run = options if goes_on else _anew(options)
-        colorizer = self._networks.colorizer(color)
+        colorizer = self._networks.colorizer(options.color)
         report = colorize_film(self._visit.source, path, run, on_progress=_Pace(job).on_progress, colorizer=colorizer)
         view = folder / f"{path.stem}-beside-source.mp4"
 

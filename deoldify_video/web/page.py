@@ -14,7 +14,7 @@ from deoldify_video.color.style import STYLES
 from deoldify_video.errors import StoppedError, UsageError
 from deoldify_video.jobs.clock import clock
 from deoldify_video.models.registry import MODELS
-from deoldify_video.options import ColorOptions, JobOptions
+from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions, JobOptions
 from deoldify_video.web import fragments
 from deoldify_video.web.desk import Desk, Work
 from deoldify_video.web.film import EXCERPT_S, FilmResult, FilmWork, Sheet
@@ -74,12 +74,13 @@ class Form:
                     self.whole = gr.Button("Colour the whole film", variant="primary")
                     self.again = gr.Button("New preview in this style")
                     self.force = gr.Checkbox(label="Replace colours that are there already")
+                    self.deinterlace = gr.Checkbox(label="Take the comb lines out of an interlaced film")
                     self.truncated = gr.Checkbox(label="Take a damaged film as far as it goes")
         self._connect()
 
     def _connect(self) -> None:
         looks: set[Any] = {self.detail, self.saturation, self.style, self.network}
-        rules: set[Any] = {self.force, self.truncated}
+        rules: set[Any] = {self.force, self.deinterlace, self.truncated}
         changing = [self.drop, self.status, self.stop, self.title, self.panel, self.film, self.picture, self.save]
         # The device has a queue of its own; these only watch it.
         watching: dict[str, Any] = {
@@ -190,8 +191,11 @@ class Form:
         return self._job(visit, lambda job: work.sheet(job, options), show)
 
     def _colored(self, visit: Visit, work: FilmWork, values: Values, *, whole: bool) -> Page:
-        options = self._options(values)
-        rules = JobOptions(force=values[self.force], allow_truncated=values[self.truncated])
+        options = FilmOptions(
+            decode=DecodeOptions(deinterlace=values[self.deinterlace]),
+            color=self._options(values),
+            job=JobOptions(force=values[self.force], allow_truncated=values[self.truncated]),
+        )
 
         def show(made: FilmResult) -> dict[Any, Any]:
             warned = fragments.notes([plain(text, visit.source) for text in made.warnings])
@@ -200,7 +204,7 @@ class Form:
                 self.film: fragments.player(made.view, made.download, made.name, made.size_bytes),
             }
 
-        return self._job(visit, lambda job: work.colour(job, options, rules, whole=whole), show)
+        return self._job(visit, lambda job: work.colour(job, options, whole=whole), show)
 
     async def _job(self, visit: Visit, task: Callable[[Job], Any], show: Callable[[Any], dict[Any, Any]]) -> Page:
         """Put a task into the queue, tell how it goes, and at its end show what came of it."""

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 _WAYS = {
     "--force": "tick “Replace colours that are there already”",
     "--allow-truncated": "tick “Take a damaged film as far as it goes”",
-    "--deinterlace": "the program's command line can make whole pictures of its fields",
+    "--deinterlace": "tick “Take the comb lines out of an interlaced film”",
     "--render-factor": "choose less detail",
     "--restart": "change a setting and try again",
     "--no-verify": "change a setting and try again",

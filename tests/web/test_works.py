@@ -12,7 +12,7 @@ from synth import colourfulness, make_film, planes, sound_packets
 
 from deoldify_video.errors import InputError, StoppedError
 from deoldify_video.media.still import read_photo
-from deoldify_video.options import ColorOptions, JobOptions
+from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions, JobOptions
 from deoldify_video.web import film as film_module
 from deoldify_video.web.film import FilmWork
 from deoldify_video.web.networks import Networks, installed_networks
@@ -21,6 +21,8 @@ from deoldify_video.web.sentences import UNFORESEEN, plain, sentence
 from deoldify_video.web.sound import make_audible
 
 LOOK = ColorOptions(device="cpu", render_factor=7)
+FILM = FilmOptions(color=LOOK)
+PALE = FilmOptions(color=replace(LOOK, saturation=0.5))
 
 
 @pytest.fixture
@@ -120,7 +122,7 @@ def test_the_first_seconds_and_the_whole_come_with_their_sound(film, arrive, net
     monkeypatch.setattr(film_module, "EXCERPT_S", 1.0)
     work = FilmWork(arrive(film), networks)
     for whole, frames, name in ((False, 25, "newsreel-first-1-seconds-colour.mp4"), (True, 60, "newsreel-colour.mp4")):
-        made = work.colour(job, LOOK, JobOptions(), whole=whole)
+        made = work.colour(job, FILM, whole=whole)
         result, view = (visits.file(*address.split("/")[2:]) for address in (made.download, made.view))
         assert (made.name, made.frames, made.size_bytes) == (name, frames, result.stat().st_size)
         assert len(planes(result)) == len(planes(view)) == frames
@@ -133,11 +135,11 @@ def test_the_first_seconds_and_the_whole_come_with_their_sound(film, arrive, net
 
 def test_what_is_made_already_is_not_made_again(film, arrive, networks, job, asked):
     work = FilmWork(arrive(film), networks)
-    first = work.colour(job, LOOK, JobOptions(), whole=True)
+    first = work.colour(job, FILM, whole=True)
     frames = asked()
-    assert work.colour(job, LOOK, JobOptions(), whole=True) is first
+    assert work.colour(job, FILM, whole=True) is first
     assert asked() == frames
-    assert work.colour(job, replace(LOOK, saturation=0.5), JobOptions(), whole=True) != first
+    assert work.colour(job, PALE, whole=True) != first
     assert asked() == 2 * frames
 
 
@@ -149,20 +151,20 @@ def test_a_film_that_was_stopped_goes_on_and_with_other_settings_begins_anew(fil
         if "frame 50" in doing:
             raise StoppedError("Stopped.")
 
-    for look, fewer in ((LOOK, True), (replace(LOOK, saturation=0.5), False)):
+    for options, fewer in ((FILM, True), (PALE, False)):
         with monkeypatch.context() as patch:
             patch.setattr(job, "tell", stop_late)
             with pytest.raises(StoppedError):
-                work.colour(job, LOOK, JobOptions(), whole=True)
+                work.colour(job, FILM, whole=True)
         before = asked()
-        assert work.colour(job, look, JobOptions(), whole=True).frames == 60
+        assert work.colour(job, options, whole=True).frames == 60
         assert (asked() - before < 60) is fewer
         work = FilmWork(arrive(film), networks)
 
 
 def test_what_mp4_cannot_hold_goes_into_matroska_and_is_heard_all_the_same(tmp_path, arrive, networks, job, visits):
     film = make_film(tmp_path / "old.mkv", frames=25, audio="pcm_u8")
-    made = FilmWork(arrive(film), networks).colour(job, LOOK, JobOptions(), whole=True)
+    made = FilmWork(arrive(film), networks).colour(job, FILM, whole=True)
     result, view = (visits.file(*address.split("/")[2:]) for address in (made.download, made.view))
     assert made.name == "old-colour.mkv"
     assert sound_packets(result) == sound_packets(film)
@@ -194,14 +196,23 @@ def test_a_silent_film_stays_silent(tmp_path):
 
 
 def test_a_film_in_colour_is_refused_in_the_words_of_the_page(film, arrive, networks, job, visits):
-    first = FilmWork(arrive(film), networks).colour(job, LOOK, JobOptions(), whole=True)
+    first = FilmWork(arrive(film), networks).colour(job, FILM, whole=True)
     visit = arrive(visits.file(*first.download.split("/")[2:]), "new.mp4")
     work = FilmWork(visit, networks)
     with pytest.raises(InputError) as caught:
-        work.colour(job, LOOK, JobOptions(), whole=True)
+        work.colour(job, FILM, whole=True)
     said = sentence(caught.value, visit.source)
     assert said == "“new.mp4” is in colour already; tick “Replace colours that are there already”."
-    assert work.colour(job, LOOK, JobOptions(force=True), whole=True).frames == 60
+    assert work.colour(job, replace(FILM, job=JobOptions(force=True)), whole=True).frames == 60
+
+
+def test_an_interlaced_film_says_what_to_tick_and_is_made_whole_where_that_is_ticked(tmp_path, arrive, networks, job):
+    visit = arrive(make_film(tmp_path / "tape.mp4", frames=25, options={"x264-params": "tff=1"}))
+    work = FilmWork(visit, networks)
+    (warning,) = work.colour(job, FILM, whole=True).warnings
+    said = "The film is interlaced and is kept so; tick “Take the comb lines out of an interlaced film”."
+    assert plain(warning, visit.source) == said
+    assert work.colour(job, replace(FILM, decode=DecodeOptions(deinterlace=True)), whole=True).warnings == []
 
 
 def test_messages_name_files_and_not_places(visits):
