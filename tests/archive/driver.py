@@ -1,10 +1,12 @@
 """The program with stub workers, as a process of its own: the command line, and before it what is to happen to the driver.
 
-`KILL_AT`: it is killed before the write to the manifest that has this number. `TRIAL`: plans try the network, as they do for a user.
+`KILL_AT`: it is killed before the write to the manifest that has this number. `WRITES`: a file for the number of all writes.
+`TRIAL`: plans try the network, as they do for a user.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -23,15 +25,16 @@ if __name__ == "__main__":
     workers.serve = stub_worker.serve
     if not os.environ.get("TRIAL"):
         estimate.try_one = lambda plan, kind: (0.01, "a guess")
-    if kill_at := int(os.environ.get("KILL_AT", "0")):
-        change, writes = Manifest.change, 0
+    change, kill_at, writes = Manifest.change, int(os.environ.get("KILL_AT", "0")), 0
 
-        def counted(self, *args):
-            global writes  # noqa: PLW0603
-            writes += 1
-            if writes == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return change(self, *args)
+    def counted(self, *args):
+        global writes  # noqa: PLW0603
+        writes += 1
+        if writes == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return change(self, *args)
 
-        Manifest.change = counted
+    Manifest.change = counted
+    if path := os.environ.get("WRITES"):
+        atexit.register(lambda: Path(path).write_text(str(writes)))
     main()

@@ -45,17 +45,24 @@ def is_alive(pid):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(_small, tmp_path_factory):
-    """The same archive, done without disturbance, and how often the manifest was written."""
-    out = tmp_path_factory.mktemp("undisturbed") / "out"
-    assert batch(_small, out).code == 0
-    return out
+def counted_run(_small, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert batch(_small, folder / "out", WRITES=folder / "writes").code == 0
+    return folder / "out", int((folder / "writes").read_text())
 
 
-# At writes of the driver with these numbers: in the search, before and after the first film is begun, behind the films, at the end.
-@pytest.mark.parametrize(("kill_at", "finished"), [(5, 0), (29, 0), (32, 0), (40, 1), (51, 4)])
-def test_a_driver_that_is_killed_loses_nothing(archive, tmp_path, undisturbed, kill_at, finished):
-    out, pids = tmp_path / "out", tmp_path / "pids"
+@pytest.fixture
+def undisturbed(counted_run):
+    """The same archive, done without disturbance."""
+    return counted_run[0]
+
+
+# Shares of the driver's writes: in the search, before the first film, in and behind the films, among the photos. And how many files
+# must be finished by then.
+@pytest.mark.parametrize(("share", "finished"), [(0.1, 0), (0.5, 0), (0.6, 0), (0.75, 1), (0.97, 4)])
+def test_a_driver_that_is_killed_loses_nothing(archive, tmp_path, counted_run, share, finished):
+    (undisturbed, writes), out, pids = counted_run, tmp_path / "out", tmp_path / "pids"
+    kill_at = round(share * writes)
     pids.mkdir()
     killed = batch(archive, out, KILL_AT=kill_at, WORKER_PIDS=pids)
     assert killed.code == -signal.SIGKILL
