@@ -61,9 +61,9 @@ class PhotoWork:
         job.tell("Looking at the photo", 0.0)
         colorizer = self._networks.colorizer(replace(options, saturation=1.0))
         colorizer.gain = 1.0
-        light = read_photo(self._visit.source).light
         factor = options.render_factor or colorizer.spec.photo_render_factor
-        grey = network_view(light, colorizer.spec.render_size(light.shape[1], light.shape[0], factor))
+        # The view is several times finer than what the network sees; reading a large photo again would take seconds.
+        grey = network_view(self._view, colorizer.spec.render_size(*self.size, factor))
         self._answers[_question(options)] = _Answer(grey, colorizer.ab(grey[None])[0])
         view = self.view(options)
         for old in list(self._answers)[:-_KEPT_ANSWERS]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -11,9 +12,9 @@ import pytest
 from browser import browser, chromium, served
 from synth import colourfulness, make_film, planes, sound_packets
 
-pytest.importorskip("gradio", reason="the extra `web` is not installed")
-pytest.importorskip("playwright", reason="the extra `test` is not installed")
 pytestmark = [
+    pytest.mark.skipif(find_spec("gradio") is None, reason="the extra `web` is not installed"),
+    pytest.mark.skipif(find_spec("playwright") is None, reason="the extra `test` is not installed"),
     pytest.mark.skipif(chromium() is None, reason="there is no Chromium here (Debian: apt install chromium)"),
     pytest.mark.timeout(240),
 ]

@@ -11,6 +11,7 @@ import pytest
 from synth import colourfulness, make_film, planes, sound_packets
 
 from deoldify_video.errors import InputError, StoppedError
+from deoldify_video.jobs.photo import colorize_photo
 from deoldify_video.media.still import read_photo
 from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions, JobOptions
 from deoldify_video.web import film as film_module
@@ -96,6 +97,14 @@ def test_the_photo_to_take_home_is_whole_deep_and_as_it_was_viewed(photo, photo_
     first = colour_of(path)
     photo_work.view(replace(LOOK, saturation=0.3))
     assert colour_of(photo_work.whole()) < 0.5 * first
+
+
+def test_the_photo_to_take_home_is_what_the_command_makes_of_it(photo_work, photo, job, stub_spec, tmp_path):
+    photo_work.colour(job, LOOK)
+    report = colorize_photo(photo, tmp_path / "command.png", FilmOptions(color=LOOK))
+    assert report.render_factor == 7
+    page, command = (cv2.imread(str(path)).astype(int) for path in (photo_work.whole(), tmp_path / "command.png"))
+    assert np.abs(page - command).mean() < 1
 
 
 def test_a_photo_that_is_damaged_is_refused(arrive, networks, photo):
