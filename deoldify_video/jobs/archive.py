@@ -14,9 +14,10 @@ from typing import Protocol
 from deoldify_video import __version__
 from deoldify_video.errors import DependencyError, OutputError
 from deoldify_video.jobs.engine import Advanced, Engine, Event, Failed, Finished, Started, Work
+from deoldify_video.jobs.journal import work_folder
 from deoldify_video.jobs.manifest import DONE, FAILED, FOLDER, PENDING, RUNNING, Item
 from deoldify_video.jobs.naming import printable
-from deoldify_video.jobs.plan import Plan, mtime_ns, size_of, sweep, work_folder
+from deoldify_video.jobs.plan import Plan, mtime_ns, size_of, sweep
 from deoldify_video.media.output import lock_file, output_errors
 
 log = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from deoldify_video import __version__
 from deoldify_video.errors import UsageError
 from deoldify_video.jobs.catalogue import file_hash
 from deoldify_video.jobs.engine import Work
+from deoldify_video.jobs.journal import work_folder
 from deoldify_video.jobs.manifest import DONE, FAILED, GONE, PENDING, RUNNING, SKIPPED, Item, Manifest
 from deoldify_video.jobs.naming import is_named_as_media, printable
 from deoldify_video.models.store import resolve_model
@@ -211,11 +212,6 @@ class Plan:
         if item.state == DONE and item.output != item.target:
             found.append("--name")
         return found
-
-
-def work_folder(target: Path) -> Path:
-    """Where an unfinished film's segments lie (`jobs.journal`)."""
-    return target.with_name(f".{target.name}.work")
 
 
 def size_of(path: Path) -> int:
