@@ -52,11 +52,11 @@ def connected(address: str | None) -> ModuleType:
                 include_dashboard=False,
                 namespace="deoldify-video",
             )
-            # Ray tells of processes that end on standard output, which is for results here; it has no option for it.
-            ray._private.worker._worker_logs_enabled = False
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = f"at {address} " if address else ""
             raise DependencyError(f"the Ray cluster {where}cannot be reached: {reason_of(error)}; see `ray status`.") from error
+    # Ray tells of processes that end on standard output, which is for results here; it has no option for it.
+    ray._private.worker._worker_logs_enabled = False
     return ray
 
 
@@ -192,4 +192,4 @@ def _token(out: Path) -> Iterator[Path]:
 def reason_of(error: BaseException) -> str:
     """The line of an error of Ray's that says what was wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].rstrip(".") if lines else type(error).__name__
+    return lines[-1].split(". ")[0].rstrip(".") if lines else type(error).__name__
