@@ -65,6 +65,13 @@ def drop(page, path):
     page.set_input_files("input[type=file]", path)
 
 
+def begin_whole_film(page):
+    """Start the long film that was dropped, and wait until it is being coloured."""
+    page.wait_for_selector(".dv-sheet")
+    page.get_by_role("button", name="Colour the whole film").click()
+    page.wait_for_selector("text=/Colouring frame .* of 12,000/")
+
+
 def photo_file(path):
     picture = np.random.default_rng(0).integers(0, 256, (6, 9), np.uint8)
     cv2.imwrite(str(path), cv2.resize(picture, (90, 60), interpolation=cv2.INTER_CUBIC))
@@ -163,9 +170,7 @@ def test_a_film_is_previewed_coloured_watched_and_taken_home_with_its_sound(visi
 def test_a_job_that_is_stopped_frees_the_device(visit, long_film, photo):
     page = visit()
     drop(page, long_film)
-    page.wait_for_selector(".dv-sheet")
-    page.get_by_role("button", name="Colour the whole film").click()
-    page.wait_for_selector("text=/Colouring frame .* of 12,000/")
+    begin_whole_film(page)
     page.get_by_role("button", name="Stop").click()
     page.wait_for_selector("#status :text('Stopped.')", timeout=10_000)
     drop(page, photo)
@@ -175,9 +180,7 @@ def test_a_job_that_is_stopped_frees_the_device(visit, long_film, photo):
 def test_a_second_visitor_waits_and_is_next_when_the_first_closes_the_page(visit, long_film, photo):
     first, second = visit(), visit()
     drop(first, long_film)
-    first.wait_for_selector(".dv-sheet")
-    first.get_by_role("button", name="Colour the whole film").click()
-    first.wait_for_selector("text=/Colouring frame .* of 12,000/")
+    begin_whole_film(first)
     drop(second, photo)
     second.wait_for_selector("text=Waiting: One job is before yours, so you are number 2 in the queue.")
     assert second.locator(".dv-slider").count() == 0
@@ -188,10 +191,11 @@ def test_a_second_visitor_waits_and_is_next_when_the_first_closes_the_page(visit
 def test_the_end_of_the_server_ends_the_work_and_deletes_everything(chromium_browser, long_film, tmp_path):
     with served(tmp_path) as address:  # fails where the server ends with an error
         page = chromium_browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
         page.goto(address)
         page.wait_for_selector("input[type=file]", state="attached")
         drop(page, long_film)
-        page.wait_for_selector("text=/Preview: 1 of/", timeout=PATIENCE_MS)
+        begin_whole_film(page)
         assert list(tmp_path.glob("deoldify-video-web-*/*/source/long.mp4"))
     page.close()
     assert not list(tmp_path.glob("deoldify-video-web-*"))
