@@ -65,11 +65,12 @@ class Film:
         self.journal = Journal(ready.job.output, ready.fingerprint, gaps=True, checked=True)
         room = self.dispatch.room
         if ready.divisible and room > 1:
-            self._glances = [None] * min(room, ready.job.expected_frames // glance.GLANCE_FRAMES)
-            if len(self._glances) < 2:
+            count = min(room, ready.job.expected_frames // glance.GLANCE_FRAMES)
+            if count < 2:
                 self._divide([])
                 return
-            for number, count in enumerate([len(self._glances)] * len(self._glances)):
+            self._glances = [None] * count
+            for number in range(count):
                 self._read(_Looking(self, number), "glance", ready.job, number, count)
             return
         self.waiting_for_stretches = False
@@ -86,6 +87,13 @@ class Film:
         """Have a stretch made, unless the film has failed already."""
         if self._outcome is None:
             self.queue(_Making(self, stretch))
+
+    def begun(self, worker_name: str) -> Iterator[Event]:
+        """A worker has taken something of it; with the first the clock starts."""
+        if not self.worker_name:
+            self._began = time.monotonic()
+            yield Started(self.work.key, worker_name)
+        self.worker_name = worker_name
 
     def made(self, number: int, segment: Any) -> Iterator[Event]:
         """A segment is on the disk."""
@@ -177,9 +185,7 @@ class _FilmErrand(Errand):
         return self.film.is_ending
 
     def started(self, worker: RemoteWorker) -> Iterator[Event]:
-        if not self.film.worker_name:
-            yield Started(self.film.work.key, worker.name)
-        self.film.worker_name = worker.name
+        yield from self.film.begun(worker.name)
 
     def take(self, item: Any, worker: RemoteWorker | None) -> Iterator[Event]:
         if worker is not None:

@@ -141,7 +141,7 @@ def divide(
 def finish(
     job: FilmJob, segments: Sequence[Segment], stats: DecodeStats, resumed_frames: int, seconds: float, notes: list[str]
 ) -> Iterator[tuple[Report, Appraisal] | DeoldifyVideoError]:
-    """Put a film together, compare it with its source, and look at how it came out. `seconds` have passed since it was taken."""
+    """Put a film together, compare it with its source, and look at how it came out. `seconds` have passed since it was begun."""
     began = time.monotonic()
     try:
         ending = finish_film(job, work_folder(job.output), segments, stats)
