@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ OPTIONS = ("--device", "cpu", "--codec", "ffv1", "--smoothing", "0", "--batch-si
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left."""
+    """What a run left; `processor_s` is what it and its workers took of the processor, which does not depend on other programs."""
 
     code: int
     out: str
     err: str
-    seconds: float
+    processor_s: float = 0.0
 
 
 def start(*arguments: object, **environment: object) -> subprocess.Popen[str]:
@@ -38,17 +38,19 @@ def start(*arguments: object, **environment: object) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str], began: float | None = None) -> Outcome:
+def finish(process: subprocess.Popen[str]) -> Outcome:
     """Wait for its end."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     out, err = process.communicate(timeout=100)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "Traceback" not in err, err
-    return Outcome(process.returncode, out, err, time.monotonic() - (began or 0))
+    took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Outcome(process.returncode, out, err, took)
 
 
 def run(*arguments: object, **environment: object) -> Outcome:
     """Run the program to its end."""
-    began = time.monotonic()
-    return finish(start(*arguments, **environment), began)
+    return finish(start(*arguments, **environment))
 
 
 def batch(archive: Path, out: Path, *arguments: object, **environment: object) -> Outcome:
