@@ -96,11 +96,11 @@ def batch(
     search = Search(tuple(archives), output, tuple(include or ()), tuple(exclude or ()), follow_links, check_name(name))
     if report is not None and not report.absolute().parent.is_dir():
         raise OutputError(f"there is no folder {report.absolute().parent} for the report; create it first.")
+    settings = Settings.of(chosen.options, auto_factor=chosen.auto_factor)
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
     with ExitStack() as stack:
         stack.enter_context(logged_to(log_file, chosen.options))
         manifest = stack.enter_context(_planning_manifest(output) if plan else _working_manifest(output))
-        settings = Settings.of(chosen.options, auto_factor=chosen.auto_factor)
         run = manifest.begin_run(chosen.flags)
         with console.status("looking through the archive") as status:
             found = catalogue(manifest, search, run, lambda count: status.update(f"looking through the archive: {count} files"))
