@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -41,6 +42,7 @@ def serve(host: str, port: int, limits: Limits, *, local: bool, on_ready: Callab
 
     Raises `UsageError` where the address cannot be had.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever ends the server, it tidies up
     with ExitStack() as stack:
         listening = stack.enter_context(_listen(host, port))
         visits = stack.enter_context(Visits(limits))
