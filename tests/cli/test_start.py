@@ -58,7 +58,7 @@ def test_two_interrupts_stop_at_once_and_leave_no_broken_film(tmp_path):
     film = make_film(tmp_path / "old.mp4", frames=500, audio=None, options={"preset": "ultrafast"})
     arguments = [sys.executable, "-m", "deoldify_video", "colorize", film, "-o", tmp_path / "new.mp4", "-r", "10"]
     with subprocess.Popen(list(map(str, arguments)), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
-        wait_for(lambda: list(tmp_path.glob(".new.mp4.work/part-*")), process)
+        wait_for(lambda: list(tmp_path.glob(".new.mp4.work/????????.new")), process)
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         assert process.poll() is None, "the first interrupt lets the segment finish"
