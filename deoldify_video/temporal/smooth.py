@@ -44,7 +44,7 @@ from deoldify_video.temporal.flow import (
 )
 
 _STRONGEST = 0.98  # memory of 50 frames; a longer one only follows the drift of the flow
-_WORK_PIXELS = 192 * 192  # motion is found in a picture of this size, so that smoothing costs the same at every render factor
+_WORK_PIXELS = 176 * 176  # motion is found in a picture of this size, so that smoothing costs the same at every render factor
 _COLOUR_STEP = 2  # ab is soft: colours and trust are kept for one in so many pixels of the work size, each way
 _LIGHT_TOLERANCE = 18.0  # grey levels: at this difference of light a pixel counts for exp(-1)
 _MISS_TOLERANCE = 1.0  # round trips of the flow, in units of Sundaram's occlusion threshold
