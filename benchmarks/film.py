@@ -32,7 +32,7 @@ from deoldify_video.media.decode import FilmReader
 from deoldify_video.media.encode import PartWriter, picture_format
 from deoldify_video.media.probe import MediaInfo, probe
 from deoldify_video.models.colorizer import Colorizer
-from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions
+from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, SmoothOptions
 from deoldify_video.stages import Stages
 
 SIZES = {"SD": (640, 480), "HD": (1920, 1080)}
@@ -114,19 +114,25 @@ class Parts:
         return fps(4 * NETWORK_BATCHES, lambda: [self.colorizer.ab(batch) for _ in range(NETWORK_BATCHES)])
 
 
-def whole_program(clip: Path, output: Path, render_factor: int | None = None) -> tuple[float, float]:
+def whole_program(
+    clip: Path, output: Path, render_factor: int | None = None, smoothing: float = SmoothOptions.smoothing
+) -> tuple[float, float]:
     """Frames per second and peak memory in MB of the program in a process of its own."""
-    command = [sys.executable, __file__, "--child", str(clip), str(output)]
+    command = [sys.executable, __file__, "--child", str(clip), str(output), "--smoothing", str(smoothing)]
     command += ["--render-factor", str(render_factor)] if render_factor else []
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return report["fps"], report["peak_mb"]
 
 
-def child(clip: Path, output: Path, render_factor: int | None) -> None:
+def child(clip: Path, output: Path, render_factor: int | None, smoothing: float) -> None:
     """Colorize `clip` and print what it took."""
     from deoldify_video import FilmOptions, colorize_film
 
-    options = FilmOptions(color=ColorOptions(render_factor=render_factor), encode=EncodeOptions(overwrite=True))
+    options = FilmOptions(
+        color=ColorOptions(render_factor=render_factor),
+        smooth=SmoothOptions(smoothing),
+        encode=EncodeOptions(overwrite=True),
+    )
     colorizer = Colorizer(options.color)
     report = colorize_film(clip, output, options, colorizer=colorizer)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -144,6 +150,8 @@ def measure(name: str, frames: int, repeat: int, folder: Path) -> dict[str, floa
         row["whole"], row["peak_mb"] = whole_program(clip, folder / f"{name}-colour.mp4")
         row["bound"] = 1 / (1 / row["passthrough"] + 1 / row["network"])
         row["share"] = row["whole"] / row["bound"]
+        row["restless"], _ = whole_program(clip, folder / f"{name}-restless.mp4", smoothing=0.0)
+        row["kept"] = row["whole"] / row["restless"]
         rows.append(row)
     return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
 
@@ -165,25 +173,26 @@ def main() -> None:
     parser.add_argument("--child", nargs=2, type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--render-factor", type=int)
+    parser.add_argument("--smoothing", type=float, default=SmoothOptions.smoothing, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        child(*options.child, options.render_factor)
+        child(*options.child, options.render_factor, options.smoothing)
         return
     if options.memory:
         with tempfile.TemporaryDirectory() as folder:
             compare_memory(options.render_factor or 7, Path(folder))
         return
-    print("| clip | decode | encode | passthrough | network | bound | whole program | share of bound | peak memory |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| clip | decode | encode | passthrough | network | bound | whole program | share of bound | peak memory | without smoothing |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in options.sizes.split(","):
             row = measure(name, options.frames, options.repeat, Path(folder))
             figures = [f"{row[key]:.1f} fps" for key in ("decode", "encode", "passthrough", "network", "bound", "whole")]
             width, height = SIZES[name]
-            print(
-                f"| {name} {width}x{height} | {' | '.join(figures)} | {row['share']:.0%} | {row['peak_mb']:.0f} MB |",
-                flush=True,
-            )
+            shares = f"{row['share']:.0%} | {row['peak_mb']:.0f} MB | {row['restless']:.1f} fps ({row['kept']:.2f} of it kept)"
+            print(f"| {name} {width}x{height} | {' | '.join(figures)} | {shares} |", flush=True)
 
 
 if __name__ == "__main__":

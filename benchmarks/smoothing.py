@@ -170,6 +170,21 @@ def table(clips: list[Clip], settings: list[tuple[float, int]], *, noisy: bool) 
             print(row(label, measure(clip, answer), base), flush=True)
 
 
+def cost_table(clips: list[Clip]) -> None:
+    """Print what smoothing costs, motion included, on pictures of 256x256 pixels."""
+    print("\n### cost at 256x256\n")
+    costs = []
+    for clip in clips:
+        cropped = [copy.copy(frame) for frame in clip.frames]
+        for frame in cropped:
+            assert frame.ab is not None
+            frame.grey, frame.ab = (np.ascontiguousarray(planes[..., :256, :256]) for planes in (frame.grey, frame.ab))
+        began = time.process_time()
+        count = len(list(smoothed(cropped, SmoothOptions.smoothing, SmoothOptions.lookahead)))
+        costs.append((time.process_time() - began) / count * 1000)
+    print(f"{np.median(costs):.1f} ms a frame on one core ({min(costs):.1f} to {max(costs):.1f})", flush=True)
+
+
 def worse(grey: NDArray[np.uint8], film: str, number: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """A frame as on a film with that fault."""
     picture = grey.astype(np.float32)
@@ -228,6 +243,7 @@ def main() -> None:
     clips = [load(path, colorizer, factor) for path in arguments.clips]
     for noisy in (False, True):
         table(clips, settings, noisy=noisy)
+    cost_table(clips)
     cut_table(clips)
 
 

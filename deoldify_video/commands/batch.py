@@ -93,7 +93,8 @@ def batch(
     from deoldify_video.jobs.plan import Plan, Settings
 
     check_engine(engine, ray_address, gpus_per_task)
-    search = Search(tuple(archives), output, tuple(include or ()), tuple(exclude or ()), follow_links, check_name(name))
+    patterns = tuple(include or ()), tuple(exclude or ())
+    search = Search(tuple(archives), output, *patterns, follow_links, check_name(name), chosen.options.encode.codec)
     if report is not None and not report.absolute().parent.is_dir():
         raise OutputError(f"there is no folder {report.absolute().parent} for the report; create it first.")
     settings = Settings.of(chosen.options, auto_factor=chosen.auto_factor)

@@ -54,7 +54,7 @@ def _run(
     from deoldify_video.jobs.item import colorize_item
 
     console, options = Console(stderr=True, quiet=quiet, soft_wrap=True), chosen.options
-    jobs = plan_jobs(inputs, output)
+    jobs = plan_jobs(inputs, output, options.encode.codec)
     reports: list[Report] = []
     failures: list[tuple[Path, DeoldifyVideoError]] = []
     with logged_to(log_file, options), stop_on_interrupt(console) as should_stop, progress_bar(console) as follow:
@@ -88,7 +88,7 @@ def _run(
         raise typer.Exit(1)
 
 
-def plan_jobs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
+def plan_jobs(inputs: list[Path], output: Path, codec: str) -> list[tuple[Path, Path]]:
     """Pairs of source and target. One file goes to `output` itself; folders and several files go into the folder `output`.
 
     Raises `InputError` for a folder without films and photos, `UsageError` when two sources would share a target.
@@ -102,7 +102,7 @@ def plan_jobs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
         raise OutputError(f"{output} is a file; with several inputs the output is a folder.")
     jobs: dict[Path, Path] = {}
     for source in sources:
-        target = output / _target_name(source)
+        target = output / _target_name(source, codec)
         if target in jobs:
             raise UsageError(f"{jobs[target]} and {source} would both become {target}; colorize them apart.")
         jobs[target] = source
@@ -111,19 +111,16 @@ def plan_jobs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
     return [(source, target) for target, source in jobs.items()]
 
 
-def _target_name(source: Path) -> str:
-    """The source's own name where its format can be written, else with an ending added that can."""
+def _target_name(source: Path, codec: str) -> str:
+    """The source's own name where its format can be written and hold the codec, else with an ending added that can."""
     from deoldify_video.jobs.naming import output_name
-    from deoldify_video.media.endings import CONTAINERS, PHOTO_FORMATS
     from deoldify_video.media.probe import probe
 
-    if source.suffix.lower() in (*CONTAINERS, *PHOTO_FORMATS):
-        return source.name
     try:
         kind = probe(source).kind
     except InputError:  # which is reported when its turn comes
         kind = "film"
-    return output_name(source.name, kind)
+    return output_name(source.name, kind, codec=codec)
 
 
 def _media_in(folder: Path) -> list[Path]:

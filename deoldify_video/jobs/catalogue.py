@@ -15,6 +15,7 @@ from typing import Any
 from deoldify_video.errors import InputError, UsageError
 from deoldify_video.jobs.manifest import DONE, PENDING, SKIPPED, Item, Manifest
 from deoldify_video.jobs.naming import DEFAULT_NAME, folded, output_path
+from deoldify_video.options import EncodeOptions
 
 _HASHED_BYTES = 1 << 20  # of each end of a file
 _LOOKED_AT_PX = 256  # photos are looked at for colour at about this size
@@ -26,7 +27,8 @@ LINK = "is a link; --follow-links takes it"
 class Search:
     """Where and how to look: folders and files `roots`, and patterns that the path in the archive, or the name, must (not) match.
 
-    `out` is left out of the search, as everything hidden is.
+    `out` is left out of the search, as everything hidden is. Results are called by the pattern `name`, films with an ending that fits
+    `codec`.
     """
 
     roots: tuple[Path, ...]
@@ -35,6 +37,7 @@ class Search:
     exclude: tuple[str, ...] = ()
     follow_links: bool = False
     name: str = DEFAULT_NAME
+    codec: str = EncodeOptions.codec
 
     def __post_init__(self) -> None:
         out = self.out.resolve()
@@ -122,7 +125,7 @@ def _enter(manifest: Manifest, found: Found, search: Search, run: int) -> None:
         if item is None or _has_changed(item, about):
             facts |= _look_into(found.path, about.st_size) | {"duplicate_of": None}
     kind = facts.get("kind") or (item.kind if item else "other")
-    target = output_path(found.relative, kind, search.name) if kind in ("film", "photo") else ""
+    target = output_path(found.relative, kind, search.name, search.codec) if kind in ("film", "photo") else ""
     facts |= {"target": target, "folded": folded(target)}
     if item is None and target:
         item = _moved(manifest, facts)

@@ -8,7 +8,8 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 
 from deoldify_video.errors import UsageError
-from deoldify_video.media.endings import CONTAINERS, PHOTO_FORMATS
+from deoldify_video.media.endings import CODEC_ENDINGS, CONTAINERS, PHOTO_FORMATS
+from deoldify_video.options import EncodeOptions
 
 DEFAULT_NAME = "{stem}{suffix}"
 _FIELDS = ("stem", "suffix")
@@ -34,27 +35,30 @@ def check_name(pattern: str) -> str:
     return pattern
 
 
-def output_name(name: str, kind: str, pattern: str = DEFAULT_NAME) -> str:
-    """What the result of a file called `name` is called; `kind` is `film` or `photo`.
+def output_name(name: str, kind: str, pattern: str = DEFAULT_NAME, codec: str = EncodeOptions.codec) -> str:
+    """What the result of a file called `name` is called; `kind` is `film` or `photo`, `codec` that of films.
 
-    Where the file's own format cannot be written, an ending is added that can; an ending that `pattern` names is for films or for
-    photos, the others keep theirs.
+    Where the file's own format cannot be written, or cannot hold the codec, an ending is added that can; an ending that `pattern`
+    names is for films or for photos, the others keep theirs.
     """
+    fitting = CODEC_ENDINGS[codec] if kind == "film" else tuple(PHOTO_FORMATS)
     stem, suffix = os.path.splitext(_readable(name))
-    if suffix.lower() not in _ENDINGS[kind]:
+    if suffix.lower() in _ENDINGS[kind]:
+        suffix += "" if suffix.lower() in fitting else _ADDED[kind]
+    else:
         stem, suffix = stem + suffix, _ADDED[kind]
     made = pattern.format(stem=stem, suffix=suffix)
     base, ending = os.path.splitext(made)
-    if ending.lower() in _ENDINGS[kind]:
+    if ending.lower() in fitting:
         return made
     others = (known for other, endings in _ENDINGS.items() if other != kind for known in endings)
     return base + suffix if ending.lower() in others else made + suffix
 
 
-def output_path(relative: Path, kind: str, pattern: str = DEFAULT_NAME) -> str:
+def output_path(relative: Path, kind: str, pattern: str = DEFAULT_NAME, codec: str = EncodeOptions.codec) -> str:
     """The path under the output folder for a source that lies at `relative` in its archive; always below that folder."""
     folders = [_readable(part) for part in relative.parts[:-1] if part not in ("", os.curdir, os.pardir, relative.anchor)]
-    return str(PurePosixPath(*folders, output_name(relative.name, kind, pattern)))
+    return str(PurePosixPath(*folders, output_name(relative.name, kind, pattern, codec)))
 
 
 def folded(target: str) -> str:

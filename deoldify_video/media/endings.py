@@ -11,4 +11,12 @@ CONTAINERS = {
     ".webm": "webm",
     ".ts": "mpegts",
 }
+# Films of which names may hold a codec. Matroska holds everything.
+CODEC_ENDINGS = {
+    "h264": (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".ts"),
+    "hevc": (".mp4", ".m4v", ".mov", ".mkv", ".ts"),
+    "av1": (".mp4", ".m4v", ".mkv", ".webm"),
+    "ffv1": (".mp4", ".m4v", ".mkv", ".avi"),
+    "prores": (".mov", ".mkv"),
+}
 PHOTO_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}

@@ -55,7 +55,7 @@ def check_container(info: MediaInfo, output: Path, codec: str) -> None:
     Raises `UsageError` that names what does not fit and a container that holds it.
     """
     name = container_format(output)
-    if not _holds_codec(name, codec):
+    if not holds_codec(name, codec):
         raise UsageError(f"{output.suffix} cannot hold {codec}; write to .mkv instead.")
     if info.chapters and name not in WITH_CHAPTERS:
         raise UsageError(f"{output.suffix} cannot hold the film's {info.chapters} chapters; write to .mkv instead.")
@@ -130,7 +130,8 @@ def _codec(stream: Any) -> str:
     return str(stream.codec_context.codec.canonical_name)
 
 
-def _holds_codec(format_name: str, codec: str) -> bool:
+def holds_codec(format_name: str, codec: str) -> bool:
+    """Whether files of a format, by its name in FFmpeg, may hold pictures of `codec`, one of `options.CODECS`."""
     if format_name == "mpegts":
         return codec in TRANSPORT_CODECS
     with av.open(io.BytesIO(), "w", format=format_name) as container:

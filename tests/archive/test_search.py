@@ -16,6 +16,9 @@ from tree import make_photo
 from deoldify_video.errors import UsageError
 from deoldify_video.jobs.manifest import Manifest
 from deoldify_video.jobs.naming import check_name, folded, output_name, output_path, printable
+from deoldify_video.media.endings import CODEC_ENDINGS, CONTAINERS
+from deoldify_video.media.streams import holds_codec
+from deoldify_video.options import CODECS
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,31 @@ from deoldify_video.jobs.naming import check_name, folded, output_name, output_p
 )
 def test_the_name_of_a_result(name, kind, pattern, made):
     assert output_name(name, kind, check_name(pattern)) == made
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pattern", "made"),
+    [
+        ("reel.mp4", "prores", "{stem}{suffix}", "reel.mp4.mkv"),
+        ("reel.mp4", "prores", "{stem}.mkv", "reel.mkv"),
+        ("reel.mp4", "prores", "{stem}", "reel.mp4.mkv"),
+        ("reel.mkv", "ffv1", "{stem}.colour{suffix}", "reel.colour.mkv"),
+        ("reel.webm", "h264", "{stem}{suffix}", "reel.webm.mkv"),
+        ("reel.webm", "av1", "{stem}{suffix}", "reel.webm"),
+        ("reel.vob", "ffv1", "{stem}{suffix}", "reel.vob.mkv"),
+        ("face.png", "prores", "{stem}{suffix}", "face.png"),
+    ],
+)
+def test_a_film_gets_an_ending_that_holds_its_codec(name, codec, pattern, made):
+    kind = "photo" if name.endswith(".png") else "film"
+    assert output_name(name, kind, pattern, codec) == made
+
+
+def test_every_codec_fits_into_the_containers_named_for_it():
+    assert set(CODEC_ENDINGS) == set(CODECS)
+    for codec, endings in CODEC_ENDINGS.items():
+        for ending in endings:
+            assert holds_codec(CONTAINERS[ending], codec), (codec, ending)
 
 
 @pytest.mark.parametrize(
