@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from deoldify_video.errors import InputError, UsageError
+from deoldify_video.jobs.digest import file_hash
 from deoldify_video.jobs.manifest import DONE, PENDING, SKIPPED, Item, Manifest
 from deoldify_video.jobs.naming import DEFAULT_NAME, folded, output_path
 from deoldify_video.options import EncodeOptions
 
-_HASHED_BYTES = 1 << 20  # of each end of a file
 _LOOKED_AT_PX = 256  # photos are looked at for colour at about this size
 _AT_ONCE = 200  # files that are entered together
 LINK = "is a link; --follow-links takes it"
@@ -205,16 +204,6 @@ def photo_in_colour(path: Path) -> bool:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False  # whether it can be read is for its turn to find out
     return colour_spread(av.VideoFrame.from_ndarray(np.asarray(small), format="rgb24")) > COLOUR_LEVELS
-
-
-def file_hash(path: Path, size: int) -> str:
-    """A hash of a file's size and both ends: enough to tell most files apart without reading all of a film."""
-    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
-    with path.open("rb") as file:
-        digest.update(file.read(_HASHED_BYTES))
-        file.seek(max(file.tell(), size - _HASHED_BYTES))
-        digest.update(file.read(_HASHED_BYTES))
-    return digest.hexdigest()
 
 
 def _find_duplicates(manifest: Manifest, run: int) -> None:

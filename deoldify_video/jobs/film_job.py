@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deoldify_video import __version__
 from deoldify_video.color.paint import Painter
 from deoldify_video.color.yuv import SampleRange
+from deoldify_video.jobs.digest import file_hash
 from deoldify_video.jobs.preflight import Preflight
 from deoldify_video.media.decode import Begin, FilmReader
 from deoldify_video.media.disk import check_disk, need_bytes
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from deoldify_video.models.colorizer import Colorizer
     from deoldify_video.models.registry import ColorNetwork, ModelSpec
 
-_HASHED_BYTES = 1 << 20  # of each end of the source, for its fingerprint
 # Options that do not change the pictures. What `precision` comes to is in the fingerprint by itself.
 _WITHOUT_EFFECT = ("overwrite", "device", "batch_size", "precision")
 
@@ -87,10 +86,6 @@ class FilmJob:
 
     def fingerprint(self) -> dict[str, Any]:
         """All that the finished parts depend on, by name, for a run that goes on later."""
-        with self.info.path.open("rb") as file:
-            ends = file.read(_HASHED_BYTES)
-            file.seek(max(0, self.info.size_bytes - _HASHED_BYTES))
-            ends += file.read(_HASHED_BYTES)
         options = {
             f"{group}.{name}": value
             for group, values in asdict(self.options).items()
@@ -100,7 +95,7 @@ class FilmJob:
         window = self.found.window
         return options | {
             "version": __version__,
-            "source": f"{self.info.size_bytes} bytes, {hashlib.blake2b(ends, digest_size=8).hexdigest()}",
+            "source": f"{self.info.size_bytes} bytes, {file_hash(self.info.path, self.info.size_bytes)}",
             "weights": self.network.weights,
             "precision": self.network.precision,
             "render_size": list(self.render_size),

@@ -8,7 +8,6 @@ stand. Parts are checked against their entry before they are trusted.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -19,9 +18,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from deoldify_video.errors import OutputError, UsageError
+from deoldify_video.jobs.digest import digest_of
 from deoldify_video.media.output import lock_file, output_errors, sync_folder
-
-_HASH_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -148,17 +146,6 @@ def part_path(folder: Path, number: int) -> Path:
 def track_path(folder: Path, number: int) -> Path:
     """Where the smoother's memory after part `number` lies, where that part ends in mid-shot."""
     return folder / f"track-{number:05d}.npz"
-
-
-def digest_of(path: Path) -> str:
-    """A hash of a file, "" where there is none."""
-    if not path.is_file():
-        return ""
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while chunk := file.read(_HASH_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def sync(path: Path) -> None:

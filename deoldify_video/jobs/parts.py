@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deoldify_video.errors import InputError, OutputError, StoppedError
+from deoldify_video.jobs.digest import digest_of
 from deoldify_video.jobs.film_job import FilmJob
-from deoldify_video.jobs.journal import Segment, digest_of, part_path, sync, track_path
+from deoldify_video.jobs.journal import Segment, part_path, sync, track_path
 from deoldify_video.media.decode import Begin, FilmReader
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.output import output_errors, sync_folder

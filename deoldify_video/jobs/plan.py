@@ -14,7 +14,7 @@ from typing import Any
 
 from deoldify_video import __version__
 from deoldify_video.errors import UsageError
-from deoldify_video.jobs.catalogue import file_hash
+from deoldify_video.jobs.digest import file_hash
 from deoldify_video.jobs.engine import Work
 from deoldify_video.jobs.journal import work_folder
 from deoldify_video.jobs.manifest import DONE, FAILED, GONE, PENDING, RUNNING, SKIPPED, Item, Manifest

@@ -173,7 +173,7 @@ class Smoother:
         past = self._past(now)
         future = self._future(now)
         if past is not None and future is not None:
-            past, future = _where_it_changes(past, now.own, future)
+            past, future = _where_it_changes(past, now, future)
         memory = now.own if past is None else now.own + past
         total = memory if future is None else memory + future
         frame = now.frame
@@ -243,19 +243,18 @@ def _colours(moments: Moments) -> list[Plane]:
     return [cv2.multiply(plane, gain) for plane in means]
 
 
-def _where_it_changes(past: Moments, own: Moments, future: Moments) -> tuple[Moments, Moments]:
-    """Where past and future disagree by more than they flicker, leave little of both, and less of what the frame contradicts.
+def _where_it_changes(past: Moments, now: _Waiting, future: Moments) -> tuple[Moments, Moments]:
+    """Where past and future disagree by more than they flicker, leave little of both, and less of what the frame `now` contradicts.
 
     With short memories on both sides a change is over in five frames, and it is no jump of its own.
     """
     past_a, past_b, past_variance, past_weight = _mean(past)
     future_a, future_b, future_variance, future_weight = _mean(future)
-    own_a, own_b, _, _ = cv2.split(own)
     # The past tells how much the track flickers; the future only where there is little past, as a change in it would look the same.
     noise: Plane = _JITTER**2 + (past_variance * past_weight + future_variance * _DOUBT) / (past_weight + _DOUBT)
     apart: Plane = (past_a - future_a) ** 2 + (past_b - future_b) ** 2
-    to_past = (own_a - past_a) ** 2 + (own_b - past_b) ** 2
-    to_future = (own_a - future_a) ** 2 + (own_b - future_b) ** 2
+    to_past = (now.a - past_a) ** 2 + (now.b - past_b) ** 2
+    to_future = (now.a - future_a) ** 2 + (now.b - future_b) ** 2
     noise, apart, nearer = (cv2.blur(plane, _NEIGHBOURHOOD) for plane in (noise, apart, to_past - to_future))
     known = past_weight * future_weight / ((past_weight + 0.5) * (future_weight + 0.5))  # 0 where there is nothing to compare
     change = np.clip(apart * known / (_SURENESS * noise) - 1.0, 0.0, 1.0)

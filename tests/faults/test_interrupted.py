@@ -21,8 +21,9 @@ from synth import make_film, planes, sound_packets, stamps
 
 from deoldify_video.errors import OutputError, StoppedError, UsageError
 from deoldify_video.jobs import film_job
+from deoldify_video.jobs.digest import digest_of
 from deoldify_video.jobs.film import colorize_film
-from deoldify_video.jobs.journal import Journal, Segment, _read_lines, digest_of, part_path
+from deoldify_video.jobs.journal import Journal, Segment, _read_lines, part_path
 from deoldify_video.media.output import lock_file
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,7 +30,7 @@ class Dispatch(Protocol):
         """End what was sent, if it is still being done."""
 
 
-class Errand:
+class Errand(ABC):
     """Something that is done elsewhere. `cut_off` counts how often the connection to who did it broke."""
 
     cut_off = 0
@@ -47,21 +48,21 @@ class Errand:
         """What is told when a worker takes it."""
         return iter(())
 
+    @abstractmethod
     def take(self, item: Any, worker: RemoteWorker | None) -> Iterator[Event]:
         """An item has come."""
-        raise NotImplementedError
 
     def end(self) -> Iterator[Event]:
         """All items have come."""
         return iter(())
 
+    @abstractmethod
     def lose(self, error: str, worker: RemoteWorker | None, *, node_died: bool, crashed: bool) -> Iterator[Event]:
         """It did not come to its end: its node died, or its worker alone (`crashed`), or the program failed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def leave(self) -> Iterator[Event]:
         """It was not begun, and will not be."""
-        raise NotImplementedError
 
 
 class Photos(Errand):

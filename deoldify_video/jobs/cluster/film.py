@@ -7,6 +7,7 @@ twice, whoever dies.
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -198,8 +199,9 @@ class _FilmErrand(Errand):
         except DeoldifyVideoError as error:  # the driver's own: the journal's disk, say
             self.film.fail(error)
 
+    @abstractmethod
     def answered(self, item: Any) -> Iterator[Event]:
-        raise NotImplementedError
+        """An item has come that is no error."""
 
     def end(self) -> Iterator[Event]:
         yield from self.film.settle()
