@@ -15,22 +15,21 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 
 import gradio as gr
 import uvicorn
-from fastapi import FastAPI, HTTPException
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse
+from gradio.route_utils import MultiPartException, upload_fn
+from gradio.routes import file_upload_statuses
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deoldify_video.errors import UsageError
 from deoldify_video.web.desk import Desk
+from deoldify_video.web.guard import UPLOAD_ROUTE, Guard
 from deoldify_video.web.limits import Limits
 from deoldify_video.web.page import build_page
 from deoldify_video.web.photo import PhotoWork
 from deoldify_video.web.visits import Visits
 
-# Of gradio's routes those that hand out files or fetch from elsewhere: the page needs none of them.
-_CLOSED = ("/gradio_api/file", "/gradio_api/proxy", "/gradio_api/stream", "/gradio_api/call", "/gradio_api/run", "/monitoring")
 _NO_DOCS: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
-_FORM_BYTES = 1 << 20  # what an upload's request may have around the file
 _GOODBYE_S = 2  # for open connections when the server ends
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]", "::1")
 _FONT, _MONO = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")  # of the system: nothing is fetched
@@ -48,7 +47,7 @@ def serve(host: str, port: int, limits: Limits, *, local: bool, on_ready: Callab
         visits = stack.enter_context(Visits(limits))
         desk = Desk(visits)
         stack.callback(desk.close)
-        os.environ["GRADIO_TEMP_DIR"] = str(visits.uploads)
+        os.environ["GRADIO_TEMP_DIR"] = str(visits.uploads.root)
         app = build_app(desk, local=local)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_GOODBYE_S, ws="none")
         shown = f"[{host}]" if ":" in host else host
@@ -73,12 +72,19 @@ def build_app(desk: Desk, *, local: bool) -> FastAPI:
     def file(key: str, name: str) -> FileResponse:
         return _file(desk.visits.file(key, name))
 
-    app.add_middleware(_Guard, max_bytes=desk.visits.limits.max_bytes)
+    # In the place of gradio's route, which names an upload by where it lies, and its folder by what it holds.
+    @app.post(UPLOAD_ROUTE)
+    async def upload(request: Request, upload_id: str | None = None) -> list[str]:
+        return [await _receive(request, desk.visits, upload_id)]
+
+    app.add_middleware(Guard, uploads=desk.visits.uploads, max_bytes=desk.visits.limits.max_bytes)
     if local:  # a page from elsewhere must not reach this one by a name of its own for 127.0.0.1
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOCAL_NAMES], www_redirect=False)
+    page = build_page(desk)
+    page.has_launched = True  # else gradio does not check paths, and being mounted does not set it
     return gr.mount_gradio_app(
         app,
-        build_page(desk),
+        page,
         path="/",
         app_kwargs=_NO_DOCS,
         max_file_size=desk.visits.limits.max_bytes,
@@ -92,22 +98,20 @@ def build_app(desk: Desk, *, local: bool) -> FastAPI:
     )
 
 
-class _Guard:
-    """Refuses routes that the page does not need, and requests larger than any upload."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app, self._max_bytes = app, max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            length = dict(scope["headers"]).get(b"content-length", b"0")
-            if scope["path"].startswith(_CLOSED):
-                await PlainTextResponse("Not found", 404)(scope, receive, send)
-                return
-            if not length.isdigit() or int(length) > self._max_bytes + _FORM_BYTES:
-                await PlainTextResponse("The file is larger than this page takes.", 413)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+async def _receive(request: Request, visits: Visits, upload_id: str | None) -> str:
+    """Take the one file of a form; returns its key. `upload_id` is where the browser asks how far it is."""
+    progress = file_upload_statuses if upload_id else None
+    with visits.uploads.arriving() as arrival:
+        try:
+            files, *_ = await upload_fn(
+                request, str(arrival.folder), visits.limits.max_bytes, upload_id, upload_progress=progress
+            )
+        except MultiPartException as error:
+            raise HTTPException(400, error.message) from error
+        if len(files) != 1:
+            raise HTTPException(400, "One file at a time.")
+        arrival.file = Path(files[0])
+    return arrival.key
 
 
 def _file(path: object, download_name: str | None = None) -> FileResponse:

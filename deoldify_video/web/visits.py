@@ -19,6 +19,7 @@ from deoldify_video.media.output import lock_file
 from deoldify_video.media.probe import MediaInfo
 from deoldify_video.web.jobs import Job
 from deoldify_video.web.limits import KEEP_S, Limits
+from deoldify_video.web.uploads import Uploads
 
 _PREFIX = "deoldify-video-web-"
 _SWEEP_S = 60.0
@@ -60,8 +61,7 @@ class Visits:
         self.limits, self._keep_s = limits, keep_s
         self.root = Path(tempfile.mkdtemp(prefix=_PREFIX))  # mode 0700
         self._lock_file = lock_file(self.root / "lock")
-        self.uploads = self.root / "uploads"
-        self.uploads.mkdir()
+        self.uploads = Uploads(self.root / "uploads", keep_s)
         self._visits: dict[str, Visit] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -79,20 +79,20 @@ class Visits:
         shutil.rmtree(self.root, ignore_errors=True)
 
     def admit(self, upload: Path) -> Visit:
-        """Take a file that has arrived out of `uploads`. Raises `InputError`, and deletes it, where the limits refuse it."""
+        """Take a file that has arrived out of `uploads`.
+
+        Raises `InputError` for what is no upload, and for what the limits refuse, which is deleted.
+        """
         key = secrets.token_urlsafe(16)
         folder = self.root / key
         source = folder / "source" / upload.name  # apart, so that its name is none of ours
         source.parent.mkdir(parents=True)
         try:
-            upload.replace(source)
+            self.uploads.take(upload, source)
             visit = Visit(key, folder, source, self.limits.admit(source))
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        finally:
-            with contextlib.suppress(OSError):  # the folder it came in, which may hold another upload
-                upload.parent.rmdir()
         with self._lock:
             self._visits[key] = visit
         return visit
@@ -128,10 +128,7 @@ class Visits:
                 del self._visits[visit.key]
         for visit in old:
             shutil.rmtree(visit.folder, ignore_errors=True)
-        for arrived in list(self.uploads.iterdir()):  # uploads that nobody has asked to be coloured
-            with contextlib.suppress(OSError):
-                if time.time() - arrived.stat().st_mtime > self._keep_s:
-                    shutil.rmtree(arrived) if arrived.is_dir() else arrived.unlink()
+        self.uploads.sweep()
 
     def _keep_sweeping(self) -> None:
         while not self._ended.wait(_SWEEP_S):

@@ -28,9 +28,9 @@ def arrive(visits: Visits) -> Callable[[Path], Visit]:
     """Have a copy of a file uploaded."""
 
     def arrive(path: Path, name: str | None = None) -> Visit:
-        folder = visits.uploads / "arrived"
-        folder.mkdir(exist_ok=True)
-        return visits.admit(Path(shutil.copy(path, folder / (name or path.name))))
+        with visits.uploads.arriving() as arrival:
+            arrival.file = Path(shutil.copy(path, arrival.folder / (name or path.name)))
+        return visits.admit(arrival.file)
 
     return arrive
 

@@ -1,0 +1,91 @@
+"""Files that have arrived and wait to be coloured. Who brought one holds its key, and can name it by nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deoldify_video.errors import InputError
+
+NO_UPLOAD = "There is no such upload here; drop the file again."
+
+
+@dataclass
+class Arrival:
+    """An upload: its secret `key`, the `folder` of its own, and the `file` in it, None while that is on its way."""
+
+    key: str
+    folder: Path
+    file: Path | None = None
+
+
+class Uploads:
+    """The folder `root` of all that arrives, each file in a folder of its own, so that equal files do not meet."""
+
+    def __init__(self, root: Path, keep_s: float) -> None:
+        self.root, self._keep_s = root, keep_s
+        self._lock = threading.Lock()
+        self._arrivals: dict[str, Arrival] = {}
+        root.mkdir()
+
+    @contextlib.contextmanager
+    def arriving(self) -> Iterator[Arrival]:
+        """A place for one file to arrive at; it is deleted where the block fails."""
+        key = secrets.token_urlsafe(16)
+        arrival = Arrival(key, self.root / key)
+        with self._lock:
+            self._arrivals[key] = arrival
+        try:
+            arrival.folder.mkdir()
+            yield arrival
+        except BaseException:
+            self._forget(key)
+            raise
+
+    def find(self, key: object) -> Path | None:
+        """The file that was handed out under `key`, whatever a stranger gives as one; None where there is none."""
+        with self._lock:
+            arrival = self._arrivals.get(key) if isinstance(key, str) else None
+        return arrival.file if arrival is not None and _is_safe(arrival) else None
+
+    def take(self, file: Path, target: Path) -> None:
+        """Move an upload to `target`; this can be done once. Raises `InputError` where `file` is none of them."""
+        with self._lock:
+            found = next((arrival for arrival in self._arrivals.values() if arrival.file == file), None)
+            if found is None or not _is_safe(found):
+                raise InputError(NO_UPLOAD)
+            file.replace(target)
+        self._forget(found.key)
+
+    def sweep(self) -> None:
+        """Delete what nobody has asked to be coloured for the time that uploads are kept, but not what is still arriving."""
+        with self._lock:
+            arriving = {key for key, arrival in self._arrivals.items() if arrival.file is None}
+        for path in list(self.root.iterdir()):
+            with contextlib.suppress(OSError):
+                if path.name not in arriving and time.time() - path.lstat().st_mtime > self._keep_s:
+                    self._forget(path.name)
+                    path.unlink(missing_ok=True)  # of gradio's empty files
+
+    def _forget(self, key: str) -> None:
+        with self._lock:
+            self._arrivals.pop(key, None)
+        shutil.rmtree(self.root / key, ignore_errors=True)
+
+
+def _is_safe(arrival: Arrival) -> bool:
+    """Whether the file is there, regular, and by no link outside the upload's folder."""
+    if arrival.file is None:
+        return False
+    try:
+        regular = stat.S_ISREG(arrival.file.lstat().st_mode)
+        return regular and arrival.file.resolve().is_relative_to(arrival.folder.parent.resolve() / arrival.key)
+    except OSError:
+        return False
