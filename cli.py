@@ -1,6 +1,6 @@
 """Launcher for a checkout: `python cli.py colorize film.mp4 -o film-colour.mp4`."""
 
-from deoldify_video.app import main
+from deoldify_video.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -30,8 +30,8 @@ from typing import Any
 import numpy as np
 from film import SIZES, make_clip
 
-from deoldify_video.jobs.engine import Engine, Finished, Work
-from deoldify_video.jobs.journal import Journal, Segment
+from deoldify_video.executors.base import Engine, Finished, Work
+from deoldify_video.film.journal import Journal, Segment
 from deoldify_video.options import ColorOptions, EncodeOptions, FilmOptions
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -121,14 +121,14 @@ def with_engine(engine: Engine, films: Sequence[tuple[Path, Path]], options: Fil
 
 
 def local_engine(options: FilmOptions) -> Engine:
-    from deoldify_video.jobs.workers import LocalEngine
+    from deoldify_video.executors.local import LocalEngine
 
     return LocalEngine(options)
 
 
 def ray_engine(options: FilmOptions, nodes: int = 1) -> Engine:
     """On this machine; several `nodes` share it as if they were machines."""
-    from deoldify_video.jobs.cluster import RayEngine
+    from deoldify_video.executors.cluster import RayEngine
 
     os.environ |= {"RAY_worker_niceness": "0"}  # Ray makes way for other programs; the ways are to be compared
     address = None
@@ -194,14 +194,14 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def parts(frames: int, folder: Path) -> None:
     """Print what each part takes: of a film beside the network, and of the driver."""
-    from deoldify_video.jobs.appraisal import appraise
-    from deoldify_video.jobs.ending import finish_film
-    from deoldify_video.jobs.film_job import FilmJob, NetworkFacts
-    from deoldify_video.jobs.parts import Stretch, make_segments
-    from deoldify_video.jobs.preflight import preflight
-    from deoldify_video.jobs.scan import divide
+    from deoldify_video.film.finalize import finish_film
+    from deoldify_video.film.job import FilmJob, NetworkFacts
+    from deoldify_video.film.partition import divide
+    from deoldify_video.film.preflight import preflight
+    from deoldify_video.film.segments import Stretch, make_segments
     from deoldify_video.media.decode import Begin
     from deoldify_video.models.colorizer import Colorizer
+    from deoldify_video.preview.spot_check import appraise
 
     colorizer = Colorizer(ColorOptions())
     colorizer._forward = lambda grey: np.full((len(grey), 2, *grey.shape[1:]), 20, np.float32)  # type: ignore[method-assign]
@@ -260,7 +260,7 @@ def driver(folder: Path) -> None:
     )
     import ray
 
-    from deoldify_video.jobs.cluster.nodes import connected
+    from deoldify_video.executors.cluster.nodes import connected
 
     connected(None)
 

@@ -19,12 +19,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from deoldify_video.jobs.appraisal import Appraisal
-from deoldify_video.jobs.archive import Driver, Policy
-from deoldify_video.jobs.engine import Finished, Started
-from deoldify_video.jobs.manifest import Manifest
-from deoldify_video.jobs.plan import Plan, Settings
+from deoldify_video.batch.manifest import Manifest
+from deoldify_video.batch.planner import Plan, Settings
+from deoldify_video.batch.runner import Driver, Policy
+from deoldify_video.executors.base import Finished, Started
 from deoldify_video.options import FilmOptions
+from deoldify_video.preview.spot_check import Appraisal
 from deoldify_video.report import Report
 
 

@@ -25,7 +25,7 @@ from networks import milliseconds, randomize
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deoldify_video.jobs.film import colorize_film
+from deoldify_video.film.colorize import colorize_film
 from deoldify_video.media.decode import FilmReader
 from deoldify_video.media.probe import probe
 from deoldify_video.models.colorizer import Colorizer

@@ -28,12 +28,12 @@ import cv2
 import numpy as np
 from skimage import data
 
+from deoldify_video.film.threads import Stages
 from deoldify_video.media.decode import FilmReader
 from deoldify_video.media.encode import PartWriter, picture_format
 from deoldify_video.media.probe import MediaInfo, probe
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, SmoothOptions
-from deoldify_video.stages import Stages
 
 SIZES = {"SD": (640, 480), "HD": (1920, 1080)}
 FRAMES_A_SHOT = 75

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from deoldify_video.models import ddcolor, deoldify
+from deoldify_video.models.base import ColorNetwork
 from deoldify_video.models.compact import Compact
-from deoldify_video.models.registry import MODELS, ColorNetwork
+from deoldify_video.models.registry import MODELS
 from deoldify_video.models.store import installed_weights
 from deoldify_video.models.zhang import Eccv16, Siggraph17
 

@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from deoldify_video.color.paint import Painter
 from deoldify_video.color.yuv import SampleRange
 from deoldify_video.evaluation.film import read_pictures
-from deoldify_video.evaluation.metrics import psnr_db
-from deoldify_video.evaluation.temporal import RGB8, Motion, Score, TemporalMeter, mean, motion_between, warp_error
 from deoldify_video.media.decode import FilmReader
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.probe import MATRIX_NAMES, probe
+from deoldify_video.metrics.color import psnr_db
+from deoldify_video.metrics.temporal import RGB8, Motion, Score, TemporalMeter, mean, motion_between, warp_error
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import ColorOptions, DecodeOptions, SmoothOptions
 from deoldify_video.temporal.flow import make_flow

@@ -11,16 +11,16 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # whoever wants the log adds a handler, as --log-file does
 
 if TYPE_CHECKING:
-    from deoldify_video.jobs.film import colorize_film
-    from deoldify_video.jobs.photo import colorize_photo
+    from deoldify_video.film.colorize import colorize_film
     from deoldify_video.media.probe import MediaInfo, probe
     from deoldify_video.models.colorizer import Colorizer
     from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
+    from deoldify_video.photo import colorize_photo
     from deoldify_video.report import Progress, Report
 
 _HOMES = {
-    "colorize_film": "jobs.film",
-    "colorize_photo": "jobs.photo",
+    "colorize_film": "film.colorize",
+    "colorize_photo": "photo",
     "MediaInfo": "media.probe",
     "probe": "media.probe",
     "Colorizer": "models.colorizer",

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data, io
 
-from deoldify_video.color.grey import grey_of
+from deoldify_video.color.gray import grey_of
 
 WIDTH, HEIGHT, FRAME_RATE = 640, 480, 25
 AUDIO_RATE = 22050

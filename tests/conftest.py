@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import short
 import torch
 from torch import Tensor, nn
 
 from deoldify_video.color.style import Style
+from deoldify_video.models.base import ModelSpec
 from deoldify_video.models.colorizer import Colorizer
-from deoldify_video.models.registry import MODELS, ModelSpec
+from deoldify_video.models.registry import MODELS
 from deoldify_video.options import ColorOptions
 
 
@@ -41,6 +43,13 @@ def no_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     empty = tmp_path_factory.getbasetemp() / "no-config.toml"
     empty.touch()  # a file that is named but not there is an error
     monkeypatch.setenv("DEOLDIFY_VIDEO_CONFIG", str(empty))
+
+
+@pytest.fixture
+def short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of 8 to 12 frames, and stretches of hardly more."""
+    for path, frames in short.LENGTHS.items():
+        monkeypatch.setattr(f"deoldify_video.{path}", frames)
 
 
 class StubNetwork(nn.Module):

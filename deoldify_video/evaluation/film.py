@@ -17,19 +17,11 @@ import numpy as np
 
 from deoldify_video.color.yuv import SampleRange, luma_to_grey
 from deoldify_video.errors import InputError
-from deoldify_video.evaluation.metrics import colourfulness, psnr_db
-from deoldify_video.evaluation.temporal import (
-    RGB8,
-    Score,
-    TemporalMeter,
-    fit_within,
-    mean,
-    motion_between,
-    resize_picture,
-)
 from deoldify_video.media.decode import has_luma_plane, luma_plane
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.probe import MATRIX_NAMES, film_stream, probe
+from deoldify_video.metrics.color import colourfulness, psnr_db
+from deoldify_video.metrics.temporal import RGB8, Score, TemporalMeter, fit_within, mean, motion_between, resize_picture
 from deoldify_video.temporal.flow import Grey, make_flow
 from deoldify_video.temporal.shots import ShotDetector
 

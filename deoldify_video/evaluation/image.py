@@ -1,6 +1,6 @@
 """Evaluates a network on colour pictures: takes their colours away, colourizes them through the film path, and compares.
 
-The light is the true L of each picture, so that every difference is one of colour. Formulae: `metrics.py`.
+The light is the true L of each picture, so that every difference is one of colour. Formulae: `metrics.color`.
 """
 
 from __future__ import annotations
@@ -8,23 +8,33 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
 import torch
 
-from deoldify_video.color.grey import grey_of
+from deoldify_video.color.gray import grey_of
 from deoldify_video.color.lab import lab_to_rgb, rgb_to_lab
 from deoldify_video.color.upsample import guided_upsample
 from deoldify_video.errors import InputError
-from deoldify_video.evaluation.metrics import RGB8, ciede2000, colourfulness, psnr_db
+from deoldify_video.metrics.color import RGB8, ciede2000, colourfulness, psnr_db
 
 if TYPE_CHECKING:
     from deoldify_video.models.colorizer import Colorizer
-    from deoldify_video.training.dataset import Photos
 
 SHARPEST_DB = 99.0  # stands for an infinite PSNR in means
+
+
+class Pictures(Protocol):
+    """Colour pictures to evaluate on; `keys` names each."""
+
+    keys: list[str]
+
+    def __len__(self) -> int: ...
+
+    def picture(self, index: int) -> RGB8 | None:
+        """Picture `index`, RGB uint8 (H, W, 3); None when it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ def _rgb8_of(lab: torch.Tensor) -> RGB8:
     return pixels
 
 
-def readable(photos: Photos, limit: int | None) -> Iterator[tuple[str, RGB8]]:
+def readable(photos: Pictures, limit: int | None) -> Iterator[tuple[str, RGB8]]:
     """(key, picture) of `limit` pictures, evenly spaced, or of all; those that cannot be read are left out."""
     count = len(photos) if limit is None else min(limit, len(photos))
     for index in np.unique(np.linspace(0, len(photos) - 1, count).astype(int)) if count else ():
@@ -122,7 +132,7 @@ def readable(photos: Photos, limit: int | None) -> Iterator[tuple[str, RGB8]]:
 
 def evaluate(
     colorizer: Colorizer,
-    photos: Photos,
+    photos: Pictures,
     *,
     render_factor: int,
     temperatures: Sequence[float] = (),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deoldify_video.errors import OutputError
-from deoldify_video.training.checkpoint import write_whole
+from deoldify_video.media.files import output_errors, output_file
 
 RGB8 = NDArray[np.uint8]
 _GAP_PX = 4
@@ -49,4 +49,7 @@ def write_sheet(path: Path, rows: Sequence[Sequence[RGB8]], cell_px: int = 224) 
     done, data = cv2.imencode(".png", cv2.cvtColor(draw_sheet(rows, cell_px), cv2.COLOR_RGB2BGR))
     if not done:
         raise OutputError(f"cannot encode the sheet {path}.")
-    write_whole(path, data.tobytes())
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with output_file(path) as temporary:
+            temporary.write_bytes(data.tobytes())

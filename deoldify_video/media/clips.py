@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from deoldify_video.color.yuv import SampleRange
 from deoldify_video.errors import InputError
 from deoldify_video.media.decode import Window, has_luma_plane, luma_plane, small_grey
-from deoldify_video.media.look import colour_spread
+from deoldify_video.media.inspect_content import colour_spread
 from deoldify_video.media.probe import MATRIX_NAMES, MAX_PIXELS, MediaInfo, film_stream
 from deoldify_video.media.timing import PtsClock, rising
 
@@ -26,7 +26,7 @@ from deoldify_video.media.timing import PtsClock, rising
 class Sample:
     """A frame somewhere in the film.
 
-    `luma` (H, W) as coded, uint8 or uint16; `colour` is how far its own chroma spreads (`media.look.colour_spread`).
+    `luma` (H, W) as coded, uint8 or uint16; `colour` is how far its own chroma spreads (`media.inspect_content.colour_spread`).
     """
 
     pts: int

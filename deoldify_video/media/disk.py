@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 from deoldify_video.errors import OutputError
+from deoldify_video.formatting import readable
 from deoldify_video.media.probe import MediaInfo
-from deoldify_video.media.survey import Survey
+from deoldify_video.media.scan_packets import Survey
 from deoldify_video.options import EncodeOptions
 
 # Bits a pixel that old film needs at the least at our default quality; grain may take several times that.
@@ -31,9 +32,3 @@ def check_disk(folder: Path, need: int) -> None:
             f"{folder} has {readable(free)} free and the film needs at least {readable(need)}; "
             "free some, or choose an output on another disk."
         )
-
-
-def readable(size_bytes: int) -> str:
-    """A size for people: `3.4 GB`."""
-    power = min(4, max(0, (len(str(size_bytes)) - 1) // 3))
-    return f"{size_bytes / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"

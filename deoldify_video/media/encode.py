@@ -19,7 +19,7 @@ from av.codec.context import Flags
 from numpy.typing import NDArray
 
 from deoldify_video.errors import DependencyError, UsageError
-from deoldify_video.media.output import output_errors
+from deoldify_video.media.files import output_errors
 from deoldify_video.media.probe import RANGE_FULL, RANGE_LIMITED, MediaInfo
 from deoldify_video.options import EncodeOptions
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from deoldify_video.temporal.smooth import Track
+    from deoldify_video.temporal.smoother_state import Track
 
 
 @dataclass

@@ -13,7 +13,7 @@ import av.error
 from av.bitstream import BitStreamFilterContext, bitstream_filters_available
 
 from deoldify_video.errors import InputError
-from deoldify_video.media.output import output_errors
+from deoldify_video.media.files import output_errors
 from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art
 from deoldify_video.media.streams import add_copy, can_hold, kept_tags
 from deoldify_video.media.timing import decode_stamps

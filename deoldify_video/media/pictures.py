@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deoldify_video.errors import InputError
-from deoldify_video.media.output import output_errors, output_file
-from deoldify_video.media.still import photo_format
+from deoldify_video.media.files import output_errors, output_file
+from deoldify_video.media.photo_io import photo_format
 
 RGB8 = NDArray[np.uint8]
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 90}, "WEBP": {"quality": 90}}

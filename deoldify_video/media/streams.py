@@ -10,7 +10,7 @@ import av
 import av.error
 
 from deoldify_video.errors import UsageError
-from deoldify_video.media.endings import CONTAINERS
+from deoldify_video.media.formats import CONTAINERS
 from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art
 
 # FFmpeg writes anything into a transport stream, as private data that no player shows.

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deoldify_video.errors import DependencyError, DeviceMemoryError
-from deoldify_video.models.store import resolve_model, sha256_of
+from deoldify_video.models.resolve import resolve_model
+from deoldify_video.models.store import sha256_of
 from deoldify_video.options import ColorOptions
 
 if TYPE_CHECKING:

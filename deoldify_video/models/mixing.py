@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -10,10 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deoldify_video.color.style import STYLES, Style
 from deoldify_video.errors import UsageError
-from deoldify_video.models.registry import PIXELS_PER_RENDER_FACTOR, ColorNetwork, ModelSpec
-from deoldify_video.models.store import resolve_model
+from deoldify_video.models.base import PIXELS_PER_RENDER_FACTOR, ColorNetwork, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -104,34 +102,3 @@ def _is_number(text: str) -> bool:
         return float(text) == float(text)
     except ValueError:
         return False
-
-
-def mix(text: str) -> tuple[ModelSpec, Path]:
-    """The entry of a mix such as `ddcolor-large+deoldify-stable:0.6`, and the first member's weights file.
-
-    Its render factors are the first member's; its picture is square only where every member's is. Raises as `resolve_model`.
-    """
-    parts = parse_mix(text)
-    members = tuple(Member(*resolve_model(name), share) for name, share in parts)
-    first = members[0].spec
-    spec = replace(
-        first,
-        name=text,
-        title="a mix of " + ", ".join(f"{share:.0%} {name}" for name, share in parts),
-        licence=", ".join(sorted({member.spec.licence for member in members})),
-        load=lambda _: MixedNetwork(members, [member.spec.load(member.weights) for member in members]),
-        stride=max(member.spec.stride for member in members),
-        square=all(member.spec.square for member in members),
-        styles={name: _mean_style(name, members) for name in STYLES},
-        weights=None,
-        published=None,
-        half_on_cpu=all(member.spec.half_on_cpu for member in members),
-    )
-    return spec, members[0].weights
-
-
-def _mean_style(name: str, members: tuple[Member, ...]) -> Style:
-    # Networks that answer with one colour ignore the temperature, so the lowest is that of the one that does not.
-    styles = [member.spec.styles[name] for member in members]
-    gain = sum(style.gain * member.share for style, member in zip(styles, members, strict=True))
-    return Style(min(style.temperature for style in styles), gain)

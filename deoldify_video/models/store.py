@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from deoldify_video.errors import DependencyError, InputError, OutputError, UsageError
-from deoldify_video.models.registry import MODELS, ModelSpec, find_model
+from deoldify_video.models.base import ModelSpec
+from deoldify_video.models.registry import MODELS, find_model
 from deoldify_video.models.weights import FOLDED_KEY, read_published, shipped_weights, write_weights
 
 if TYPE_CHECKING:
@@ -60,26 +61,6 @@ def how_to_get(spec: ModelSpec) -> str:
         f"Download {spec.published.filename} from {spec.published.page} and run "
         f"`deoldify-video models import --as {spec.name} {spec.published.filename}`{hub}."
     )
-
-
-def resolve_model(text: str) -> tuple[ModelSpec, Path]:
-    """What `--model` stands for: a network by name, a weights file by path, or several joined by `+`.
-
-    Returns the entry and the file for its `load`. Raises `DependencyError` for an unknown or not installed network and for a
-    file that holds none, `UsageError` for a mix that makes no sense.
-    """
-    path = Path(text).expanduser()
-    if path.suffix.lower() in SUFFIXES and ("+" not in text or path.exists()):
-        return identify(path), path
-    if "+" in text:
-        from deoldify_video.models.mixing import mix
-
-        return mix(text)
-    spec = find_model(text)
-    installed = installed_weights(spec)
-    if installed is None:
-        raise DependencyError(f"the network {spec.name} is not installed. {how_to_get(spec)}")
-    return spec, installed
 
 
 def sha256_of(path: Path) -> str:

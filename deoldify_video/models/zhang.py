@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from deoldify_video.color.hints import Hint, draw_hints
 from deoldify_video.color.lab import grey_to_lightness
 from deoldify_video.errors import DependencyError, UsageError
+from deoldify_video.models.base import ColorNetwork
 from deoldify_video.models.folding import FoldedBatchNorm
-from deoldify_video.models.registry import ColorNetwork
 from deoldify_video.models.weights import FOLDED_KEY, load_strictly, read_published
 
 L_CENTRE, L_SCALE, AB_SCALE = 50.0, 100.0, 110.0

@@ -21,11 +21,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from deoldify_video.errors import UsageError
 from deoldify_video.media.frame import FilmFrame
@@ -42,6 +40,7 @@ from deoldify_video.temporal.flow import (
     resize_flow,
     warp,
 )
+from deoldify_video.temporal.smoother_state import Moments, Track
 
 _STRONGEST = 0.98  # memory of 50 frames; a longer one only follows the drift of the flow
 _WORK_PIXELS = 176 * 176  # motion is found in a picture of this size, so that smoothing costs the same at every render factor
@@ -57,20 +56,6 @@ _SHORTENED = 1.5  # frames of the past, and as many of the future, that still co
 _SIDED = 0.2  # how far, there, the side counts less that the frame itself contradicts
 _FULLEST = 1.06  # averaging washes out; so much of the lost chroma is given back at most
 _NEIGHBOURHOOD = (3, 3)  # pixels over which the decision that a colour changes is pooled
-
-Moments: TypeAlias = NDArray[Any]  # float32 (h, w, 4): sums of a, b, a^2 + b^2 and 1
-
-
-@dataclass
-class Track:
-    """What the smoother remembers of a shot: the moments of every pixel's past, and the light under which they were seen.
-
-    `moments` float32 (h / 2, w / 2, 4) and `grey` uint8 (h, w), the work size; `shot` is the number of the shot.
-    """
-
-    shot: int
-    grey: Grey
-    moments: Moments
 
 
 @dataclass(frozen=True)

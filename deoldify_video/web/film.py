@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from deoldify_video.compare.compare import compare
 from deoldify_video.errors import UsageError
-from deoldify_video.jobs.clock import duration_text
-from deoldify_video.jobs.compare import compare
-from deoldify_video.jobs.film import colorize_film
-from deoldify_video.jobs.preview import make_choices, preview
+from deoldify_video.film.colorize import colorize_film
+from deoldify_video.formatting import duration_text
 from deoldify_video.media.pictures import write_picture
 from deoldify_video.media.probe import MediaInfo
 from deoldify_video.media.streams import check_container
 from deoldify_video.options import ColorOptions, EncodeOptions, FilmOptions
+from deoldify_video.preview.preview import make_choices, preview
 from deoldify_video.report import Progress
 from deoldify_video.web.jobs import Job
 from deoldify_video.web.networks import Networks

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from deoldify_video.media.disk import readable
+from deoldify_video.formatting import readable
 
 if TYPE_CHECKING:
     from deoldify_video.web.film import Column

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deoldify_video.errors import InputError, UsageError
-from deoldify_video.media.disk import readable
+from deoldify_video.formatting import readable
 from deoldify_video.media.probe import MediaInfo, probe
-from deoldify_video.media.survey import survey
+from deoldify_video.media.scan_packets import survey
 
 KEEP_S = 3600.0  # uploads and results are deleted so long after the last work on them
 MAX_WAITING = 20  # jobs in the queue

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deoldify_video.evaluation.temporal import fit_within
-from deoldify_video.jobs.measure import paint_view
-from deoldify_video.jobs.photo import network_view, spread_colours
-from deoldify_video.media.output import output_file
-from deoldify_video.media.still import PHOTO_FORMATS, PHOTO_MATRIX, read_photo, write_photo
+from deoldify_video.media.files import output_file
+from deoldify_video.media.photo_io import PHOTO_FORMATS, PHOTO_MATRIX, read_photo, write_photo
+from deoldify_video.metrics.temporal import fit_within
 from deoldify_video.models.registry import MODELS
 from deoldify_video.options import ColorOptions
+from deoldify_video.photo import network_view, spread_colours
+from deoldify_video.preview.trial import paint_view
 from deoldify_video.web.jobs import Job
 from deoldify_video.web.networks import Networks
 from deoldify_video.web.visits import Visit

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import av.error
 
-from deoldify_video.media.output import output_errors, output_file
+from deoldify_video.media.files import output_errors, output_file
 
 PLAYED = ("aac", "mp3", "opus", "flac")  # in MP4, by all browsers
 _ENCODER = "aac"

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deoldify_video.media.output import lock_file
+from deoldify_video.media.files import lock_file
 from deoldify_video.media.probe import MediaInfo
 from deoldify_video.web.jobs import Job
 from deoldify_video.web.limits import KEEP_S, Limits

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from deoldify_video.app import main
+from deoldify_video.cli.app import main
 
 
 @dataclass(frozen=True)

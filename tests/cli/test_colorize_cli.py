@@ -156,7 +156,7 @@ def test_names_with_brackets_and_spaces_are_printed_as_they_are(cli, film, tmp_p
 
 
 def test_without_a_terminal_there_are_log_lines_and_no_bar(cli, film, tmp_path, monkeypatch):
-    monkeypatch.setattr("deoldify_video.commands.running.LOG_EVERY_FRAMES", 2)
+    monkeypatch.setattr("deoldify_video.cli.console.LOG_EVERY_FRAMES", 2)
     outcome = cli("colorize", film, "-o", tmp_path / "new.mkv")
     for line in ("old.mkv: 2/6 frames, shot 1", "old.mkv: 4/6 frames, shot 1", "old.mkv: 6/6 frames, shot 1"):
         assert line in outcome.err.splitlines()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from synth import light, make_film, make_sound
 
-import deoldify_video.media.output as output_module
+import deoldify_video.media.files as output_module
 import deoldify_video.models.colorizer as colorizer_module
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from deoldify_video.app import app
+from deoldify_video.cli.app import app
 from deoldify_video.errors import DependencyError, UsageError
 from deoldify_video.models.registry import MODELS
 from deoldify_video.models.store import FOLDER_VARIABLE, NETWORK_KEY

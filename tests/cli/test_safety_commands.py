@@ -7,8 +7,7 @@ import json
 import pytest
 from synth import make_film, stamps
 
-from deoldify_video import pipeline
-from deoldify_video.jobs import ending
+from deoldify_video.film import finalize, pipeline
 
 
 @pytest.fixture
@@ -70,14 +69,14 @@ def test_a_changed_option_is_named_and_restart_is_the_way_out(cli, film, tmp_pat
     monkeypatch.setattr(pipeline, "MIN_SEGMENT_FRAMES", 5)
     monkeypatch.setattr(pipeline, "MAX_SEGMENT_FRAMES", 8)
     output = tmp_path / "new.mkv"
-    assemble = ending.write_film
+    assemble = finalize.write_film
 
     def no_power(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ending, "write_film", no_power)
+    monkeypatch.setattr(finalize, "write_film", no_power)
     assert cli("colorize", film, "-o", output).code == 130
-    monkeypatch.setattr(ending, "write_film", assemble)
+    monkeypatch.setattr(finalize, "write_film", assemble)
     changed = cli("colorize", film, "-o", output, "--crf", "30")
     assert changed.code == 2
     assert "encode.crf (was None, now 30)" in changed.err

@@ -33,8 +33,8 @@ def run(*arguments, **options):
     "code",
     [
         "import deoldify_video",
-        "from deoldify_video.app import main; sys.argv[1:] = ['--help']; main()",
-        "from deoldify_video.app import main; sys.argv[1:] = ['colorize', '--help']; main()",
+        "from deoldify_video.cli.app import main; sys.argv[1:] = ['--help']; main()",
+        "from deoldify_video.cli.app import main; sys.argv[1:] = ['colorize', '--help']; main()",
     ],
     ids=["import", "--help", "colorize --help"],
 )

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from nursery import Nursery
+from fork_server import ForkServer
 
-from deoldify_video import pipeline
+from deoldify_video.film import pipeline
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
+def fork_server() -> Iterator[ForkServer]:
     """Where children are made that may be killed."""
-    with Nursery() as running:
+    with ForkServer() as running:
         yield running
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
 from damage import DAMAGES, cut_off, index_first  # noqa: E402
-from nursery import Case, Nursery, Outcome  # noqa: E402
+from fork_server import Case, ForkServer, Outcome  # noqa: E402
 from synth import make_film  # noqa: E402
 
 CONTAINERS = {".mp4": "aac", ".mkv": "aac", ".avi": "pcm_s16le", ".ts": "aac", ".webm": "libopus"}
@@ -48,7 +48,7 @@ class Tally:
         return "\n".join(lines)
 
 
-def fuzz(runs: int, seed: int, nursery: Nursery, folder: Path) -> Tally:
+def fuzz(runs: int, seed: int, fork_server: ForkServer, folder: Path) -> Tally:
     """Run `runs` cases, containers and kinds of damage in turn; every case has a generator of its own, (seed, number)."""
     films = {suffix: make_small(folder / f"film{suffix}", audio).read_bytes() for suffix, audio in CONTAINERS.items()}
     tally = Tally({suffix: Counter() for suffix in films})
@@ -59,7 +59,7 @@ def fuzz(runs: int, seed: int, nursery: Nursery, folder: Path) -> Tally:
         source, output = folder / f"damaged{suffix}", folder / "out.mkv"
         source.write_bytes(damage(films[suffix], rng))
         options = {**OPTIONS, "job": {"allow_truncated": bool(rng.integers(0, 2)), "force": True}}
-        outcome = nursery.run(Case(str(source), str(output), options))
+        outcome = fork_server.run(Case(str(source), str(output), options))
         kind, why = judge(outcome, output)
         if kind == "failure" and SILENT in why and suffix == ".ts" and damage is cut_off:
             kind = "clean success"  # a transport stream does not say how long it is: what is left of it is a whole one
@@ -120,8 +120,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     av.logging.set_level(av.logging.PANIC)
-    with tempfile.TemporaryDirectory() as folder, Nursery() as nursery:
-        tally = fuzz(arguments.runs, arguments.seed, nursery, Path(folder))
+    with tempfile.TemporaryDirectory() as folder, ForkServer() as fork_server:
+        tally = fuzz(arguments.runs, arguments.seed, fork_server, Path(folder))
     print(tally.table())
     print(f"\nslowest case: {tally.slowest_s:.1f} s")
     for failure in tally.failures:

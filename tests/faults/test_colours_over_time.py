@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 from damage import with_packets
-from nursery import Case
+from fork_server import Case
 from synth import blank_frame, light, make_film, planes, stamps, write_plane
 
 from deoldify_video.errors import DeviceMemoryError, StoppedError
-from deoldify_video.jobs.film import colorize_film
+from deoldify_video.film.colorize import colorize_film
 from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, SmoothOptions
 
 FFV1 = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.9))
@@ -97,14 +97,14 @@ def test_oom_halving(tmp_path, stub_colorizer, monkeypatch):
     assert not (tmp_path / "none.mkv").exists()
 
 
-def test_bounded_memory(tmp_path, nursery):
+def test_bounded_memory(tmp_path, fork_server):
     """Six times the frames, the same peak: measured in processes of their own, after the same start."""
     peaks = {}
     for frames in (40, 240):
         source = make_film(
             tmp_path / f"{frames}.mkv", frames=frames, size=(96, 64), codec="mpeg4", options={"bf": "0"}, audio=None
         )
-        outcome = nursery.run(
+        outcome = fork_server.run(
             Case(
                 str(source), str(tmp_path / f"new{frames}.mkv"), {"encode": {"codec": "ffv1"}}, segments=(20, 30), timeout_s=90
             )

@@ -14,10 +14,10 @@ from fuzz import fuzz
 from synth import make_film, planes, sound_packets, stamps
 
 from deoldify_video.errors import InputError
-from deoldify_video.jobs.film import colorize_film
+from deoldify_video.film.colorize import colorize_film
 from deoldify_video.media import decode
 from deoldify_video.media.probe import probe
-from deoldify_video.media.survey import survey
+from deoldify_video.media.scan_packets import survey
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
 
 OPTIONS = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.0))
@@ -161,8 +161,8 @@ def test_whole_films_raise_no_doubts(tmp_path):
         assert (found.warnings(), found.pictures, found.constant_rate) == ([], 30, True), name
 
 
-def test_fuzz_is_honest(tmp_path, nursery):
+def test_fuzz_is_honest(tmp_path, fork_server):
     """A short run of `fuzz.py`; docs/reliability.md has the figures of a long one."""
-    tally = fuzz(5, 7, nursery, tmp_path)
+    tally = fuzz(5, 7, fork_server, tmp_path)
     assert tally.failures == []
     assert sum(counts.total() for counts in tally.counts.values()) == 5

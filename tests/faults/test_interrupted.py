@@ -14,17 +14,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fork_server import Case, ForkServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nursery import Case, Nursery
 from synth import make_film, planes, sound_packets, stamps
 
 from deoldify_video.errors import OutputError, StoppedError, UsageError
-from deoldify_video.jobs import film_job
-from deoldify_video.jobs.digest import digest_of
-from deoldify_video.jobs.film import colorize_film
-from deoldify_video.jobs.journal import Journal, Segment, _read_lines, part_path
-from deoldify_video.media.output import lock_file
+from deoldify_video.film import job
+from deoldify_video.film.colorize import colorize_film
+from deoldify_video.film.journal import Journal, Segment, _read_lines, part_path
+from deoldify_video.media.files import digest_of, lock_file
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
 
 FFV1 = {"encode": {"codec": "ffv1"}, "smooth": {"smoothing": 0.8}}
@@ -39,9 +38,9 @@ def film(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(film, nursery, tmp_path_factory):
+def uninterrupted(film, fork_server, tmp_path_factory):
     output = tmp_path_factory.mktemp("whole") / "new.mkv"
-    outcome = nursery.run(Case(str(film), str(output), FFV1))
+    outcome = fork_server.run(Case(str(film), str(output), FFV1))
     assert outcome.kind == "ok", outcome
     return output, outcome.events
 
@@ -54,13 +53,13 @@ def assert_same_film(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.3, 0.55, 0.8, 0.97])
-def test_kill_and_resume(film, nursery, uninterrupted, tmp_path, share):
+def test_kill_and_resume(film, fork_server, uninterrupted, tmp_path, share):
     whole, events = uninterrupted
     output = tmp_path / "new.mkv"
-    killed = nursery.run(Case(str(film), str(output), FFV1, kill_at=round(share * events)))
+    killed = fork_server.run(Case(str(film), str(output), FFV1, kill_at=round(share * events)))
     assert killed.kind == "killed"
     assert not output.exists()
-    resumed = nursery.run(Case(str(film), str(output), FFV1))
+    resumed = fork_server.run(Case(str(film), str(output), FFV1))
     assert resumed.kind == "ok", resumed
     assert 8 <= resumed.report["resumed_frames"] <= FRAMES
     assert_same_film(output, whole)
@@ -69,20 +68,20 @@ def test_kill_and_resume(film, nursery, uninterrupted, tmp_path, share):
 
 @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=st.integers(1, 200), second=st.integers(1, 200), old=st.booleans())
-def test_kill_anywhere(film, nursery, uninterrupted, tmp_path, first, second, old):
+def test_kill_anywhere(film, fork_server, uninterrupted, tmp_path, first, second, old):
     whole, events = uninterrupted
     output = tmp_path / "new.mkv"
     if old:
         output.write_bytes(b"the film that was there before")
     options = {**FFV1, "encode": {"codec": "ffv1", "overwrite": True}}
     for kill_at in (first % events + 1, second % events + 1):
-        outcome = nursery.run(Case(str(film), str(output), options, kill_at=kill_at))
+        outcome = fork_server.run(Case(str(film), str(output), options, kill_at=kill_at))
         assert outcome.kind in ("killed", "ok"), outcome
         if output.exists() and output.read_bytes() != b"the film that was there before":
             assert_same_film(output, whole)  # whole as soon as it has its name
         else:
             assert output.exists() == old
-    assert nursery.run(Case(str(film), str(output), options)).kind == "ok"
+    assert fork_server.run(Case(str(film), str(output), options)).kind == "ok"
     assert_same_film(output, whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.mkv"]
     output.unlink()
@@ -166,7 +165,7 @@ def test_resume_fingerprint(film, tmp_path, stub_colorizer, short_segments, monk
     elif change == "network":
         stub_colorizer.fingerprint = "other weights"
     else:
-        monkeypatch.setattr(film_job, "__version__", "0.0.1")
+        monkeypatch.setattr(job, "__version__", "0.0.1")
     with pytest.raises(UsageError, match=r"--restart") as caught:
         colorize_film(source, output, options, colorizer=stub_colorizer)
     assert {"input": "source", "option": "end_s", "network": "weights", "version": "version"}[change] in str(caught.value)
@@ -199,9 +198,9 @@ def test_no_clobber(film, tmp_path, stub_colorizer, link):
 
 SIGINT_SCRIPT = """
 import os, signal, sys, threading
-from nursery import stub
+from fork_server import stub
 from deoldify_video import app, pipeline
-from deoldify_video.commands import colorize
+from deoldify_video.cli.commands import colorize
 from deoldify_video.jobs import film
 from deoldify_video.media.encode import PartWriter
 pipeline.MIN_SEGMENT_FRAMES, pipeline.MAX_SEGMENT_FRAMES = 8, 12
@@ -224,7 +223,7 @@ finally:
 
 
 @pytest.mark.parametrize(("times", "kept"), [(1, 2), (2, 1)])
-def test_sigint_once_twice(film, tmp_path, nursery, times, kept):
+def test_sigint_once_twice(film, tmp_path, fork_server, times, kept):
     here = Path(__file__).resolve().parent
     output = tmp_path / "new.mkv"
     path = os.pathsep.join([str(here.parents[1]), str(here.parent), str(here)])
@@ -300,18 +299,18 @@ def test_disk_full_start(film, tmp_path, stub_colorizer, monkeypatch):
 
 
 @pytest.mark.parametrize("limit", ["a part", "the track", "the film"])
-def test_disk_full_middle(film, tmp_path, nursery: Nursery, uninterrupted, limit):
+def test_disk_full_middle(film, tmp_path, fork_server: ForkServer, uninterrupted, limit):
     """A limit on the size of files stands for the full disk, and is reached at different times."""
     whole, _ = uninterrupted
     output = tmp_path / "new.mkv"
     size = whole.stat().st_size
     options = {**FFV1, "smooth": {"smoothing": 0.8 if limit == "the track" else 0.0}}
     file_limit = 3000 if limit == "a part" else size * 2 // 3
-    outcome = nursery.run(Case(str(film), str(output), options, file_limit_bytes=file_limit))
+    outcome = fork_server.run(Case(str(film), str(output), options, file_limit_bytes=file_limit))
     assert (outcome.kind, outcome.exit_code) == ("error", 4), outcome
     assert "disk is full" in outcome.message
     assert not output.exists()
-    resumed = nursery.run(Case(str(film), str(output), options))
+    resumed = fork_server.run(Case(str(film), str(output), options))
     assert resumed.report["resumed_frames"] == (FRAMES if limit == "the film" else 0)
     assert len(planes(output)) == FRAMES
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.mkv"]

@@ -15,9 +15,9 @@ from synth import blank_frame, colourfulness, light, make_film, plane_rows, plan
 
 from deoldify_video.color.yuv import yuv_to_rgb
 from deoldify_video.errors import InputError
-from deoldify_video.jobs.film import colorize_film
+from deoldify_video.film.colorize import colorize_film
 from deoldify_video.media.decode import FilmReader
-from deoldify_video.media.look import look
+from deoldify_video.media.inspect_content import look
 from deoldify_video.media.probe import probe
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
 

@@ -14,8 +14,8 @@ from av.stream import Disposition
 from synth import AUDIO_RATE, blank_frame, light, make_film, planes, sound_packets, stamps, tone, write_plane
 
 from deoldify_video.errors import UsageError, VerificationError
-from deoldify_video.jobs import ending
-from deoldify_video.jobs.film import colorize_film
+from deoldify_video.film import finalize
+from deoldify_video.film.colorize import colorize_film
 from deoldify_video.media.probe import probe
 from deoldify_video.media.verify import verify_film
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
@@ -286,13 +286,13 @@ def test_verify_finds(tmp_path, stub_colorizer, fault):
 def test_a_wrong_result_never_gets_its_name(tmp_path, stub_colorizer, monkeypatch):
     source = make_film(tmp_path / "old.mkv", frames=20)
     output = tmp_path / "new.mkv"
-    right = ending.write_film
+    right = finalize.write_film
 
     def drops_sound(info, film, path, format_name, span):
         silent = probe(make_film(tmp_path / "silent.mkv", frames=20, audio=None))
         return right(silent, film, path, format_name, span)
 
-    monkeypatch.setattr(ending, "write_film", drops_sound)
+    monkeypatch.setattr(finalize, "write_film", drops_sound)
     with pytest.raises(VerificationError, match=r"0 streams of audio instead of 1\..*--no-verify"):
         colorize_film(source, output, OPTIONS, colorizer=stub_colorizer)
     assert not output.exists()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from synth import blank_frame, light, make_film, planes, sound_packets, stamps, write_plane
 
 from deoldify_video.errors import UsageError
-from deoldify_video.jobs.film import colorize_film
+from deoldify_video.film.colorize import colorize_film
 from deoldify_video.media.timing import PtsClock, decode_stamps, rising
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, SmoothOptions
 

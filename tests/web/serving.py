@@ -14,7 +14,7 @@ def main() -> None:
     import torch
     from conftest import StubNetwork
 
-    from deoldify_video.app import main as command_line
+    from deoldify_video.cli.app import main as command_line
     from deoldify_video.models.registry import MODELS
 
     torch.set_num_threads(1)

@@ -11,7 +11,7 @@ import pytest
 from synth import make_film
 
 from deoldify_video.errors import InputError, UsageError
-from deoldify_video.media.output import lock_file
+from deoldify_video.media.files import lock_file
 from deoldify_video.web.limits import Limits
 from deoldify_video.web.visits import Visits
 

@@ -9,8 +9,8 @@ from types import ModuleType
 
 import pytest
 
-from deoldify_video.app import main
-from deoldify_video.commands.web import is_local
+from deoldify_video.cli.app import main
+from deoldify_video.cli.commands.web import is_local
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_which_addresses_are_local(host, local):
 
 
 def test_without_gradio_the_way_to_get_it_is_said(run, monkeypatch):
-    monkeypatch.setattr("deoldify_video.commands.web.find_spec", lambda name: None)
+    monkeypatch.setattr("deoldify_video.cli.commands.web.find_spec", lambda name: None)
     code, err, noted = run()
     assert (code, noted) == (5, {})
     assert "pip install 'deoldify-video[web]'" in err.replace("\n", "")
@@ -62,7 +62,7 @@ def test_limits_that_let_nothing_in_are_refused(run):
 
 
 def test_the_rest_of_the_program_needs_no_gradio():
-    code = "import deoldify_video.app, deoldify_video.jobs.film, sys; sys.exit('gradio' in sys.modules)"
+    code = "import deoldify_video.cli.app, deoldify_video.film.colorize, sys; sys.exit('gradio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 

@@ -11,9 +11,9 @@ import pytest
 from synth import colourfulness, make_film, planes, sound_packets
 
 from deoldify_video.errors import InputError, StoppedError
-from deoldify_video.jobs.photo import colorize_photo
-from deoldify_video.media.still import read_photo
+from deoldify_video.media.photo_io import read_photo
 from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions, JobOptions
+from deoldify_video.photo import colorize_photo
 from deoldify_video.web import film as film_module
 from deoldify_video.web.film import FilmWork
 from deoldify_video.web.networks import Networks, installed_networks
@@ -153,7 +153,7 @@ def test_what_is_made_already_is_not_made_again(film, arrive, networks, job, ask
 
 
 def test_a_film_that_was_stopped_goes_on_and_with_other_settings_begins_anew(film, arrive, networks, job, asked, monkeypatch):
-    monkeypatch.setattr("deoldify_video.pipeline.MIN_SEGMENT_FRAMES", 10)
+    monkeypatch.setattr("deoldify_video.film.pipeline.MIN_SEGMENT_FRAMES", 10)
     work = FilmWork(arrive(film), networks)
 
     def stop_late(doing, share):

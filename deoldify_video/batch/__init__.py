@@ -1,0 +1,1 @@
+"""Whole archives: found, planned, worked through, and told of."""

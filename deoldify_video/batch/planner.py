@@ -1,0 +1,237 @@
+"""What is to be done with every file of an archive, and what is not, and why: the states of the manifest's rows before a run."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import shutil
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from deoldify_video import __version__
+from deoldify_video.batch.manifest import DONE, FAILED, GONE, PENDING, RUNNING, SKIPPED, Item, Manifest
+from deoldify_video.batch.naming import is_named_as_media, printable
+from deoldify_video.errors import UsageError
+from deoldify_video.executors.base import Work
+from deoldify_video.film.journal import work_folder
+from deoldify_video.media.files import file_hash
+from deoldify_video.models.resolve import resolve_model
+from deoldify_video.options import FilmOptions
+
+_NOT_COMPARED = ("overwrite", "device", "batch_size", "hints")  # what changes nothing in the output, or is not offered
+_OF_PHOTOS = ("color",)  # groups of options that a photo's output depends on
+_LOST = "it was finished just when its worker or the whole run was killed; what was found out about it is lost."
+IN_COLOUR = "is in colour already; --force replaces its colours"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How everything of a run is made: its options, whether the render factor is chosen for each film and photo, and the network."""
+
+    options: FilmOptions
+    auto_factor: bool
+    network: str
+
+    @classmethod
+    def of(cls, options: FilmOptions, *, auto_factor: bool) -> Settings:
+        """Of these options; raises `DependencyError` when the network is not there."""
+        spec, path = resolve_model(options.color.model)
+        return cls(options, auto_factor, f"{spec.name} {file_hash(path, path.stat().st_size)[:16]}")
+
+    def fingerprint(self, kind: str) -> dict[str, Any]:
+        """All that the output of a `film` or `photo` depends on, by name."""
+        values: dict[str, Any] = {
+            f"{group}.{name}": value
+            for group, members in asdict(self.options).items()
+            for name, value in members.items()
+            if group != "job" and name not in _NOT_COMPARED and (kind == "film" or group in _OF_PHOTOS)
+        }
+        if self.auto_factor:
+            values["color.render_factor"] = "auto"
+        return values | {"network": self.network}
+
+
+class Plan:
+    """One run over the rows that it has seen. `redo` allows that finished ones are made anew for other settings.
+
+    With `recover`, what a killed run has left is cleared up first; not so for a look, for that run may be alive.
+    """
+
+    def __init__(
+        self, manifest: Manifest, out: Path, run: int, settings: Settings, *, redo: bool = False, recover: bool = True
+    ) -> None:
+        self.manifest, self.out, self.run, self.settings, self._redo = manifest, out, run, settings, redo
+        self._recovers = recover
+        self._ids = {kind: manifest.settings_id(settings.fingerprint(kind)) for kind in ("film", "photo")}
+
+    def settle(self) -> None:
+        """Give every row its state. Raises `UsageError` when finished or begun ones were made otherwise and `redo` is not set."""
+        with self.manifest.at_once():
+            if self._recovers:
+                self._recover()
+            self._miss()
+            self._judge()
+            self._refuse_collisions()
+            self._check_outputs()
+            self._check_settings()
+
+    def work(self, item: Item) -> Work:
+        """What an engine is given for a row."""
+        options, target = self.settings.options, self.out / item.target
+        ours = item.output == item.target and size_of(target) == item.output_size
+        begun_otherwise = item.settings is not None and (item.settings, item.version) != (self._ids[item.kind], __version__)
+        options = replace(
+            options,
+            encode=replace(options.encode, overwrite=options.encode.overwrite or ours),
+            job=replace(options.job, restart=options.job.restart or begun_otherwise),
+        )
+        return Work(item.key, item.kind, item.source, target, options, self.settings.auto_factor)
+
+    def settings_id(self, kind: str) -> int:
+        """The number of this run's settings for a `film` or `photo`."""
+        return self._ids[kind]
+
+    def adopt(self, item: Item) -> bool:
+        """Whether the output came although nobody could tell of it, because worker or driver were killed just then.
+
+        Outputs appear only when they are whole, so what came since the making began is entered as finished.
+        """
+        target = self.out / item.target
+        size, stamp = size_of(target), mtime_ns(target)
+        if not stamp or stamp == item.before_ns:
+            return False
+        network = self.manifest.settings(item.settings).get("network", "") if item.settings else ""
+        self.manifest.put(item.key, state=DONE, reason="", error="", exit_code=0, output=item.target, output_size=size)
+        frames = item.frames_total or item.frames
+        self.manifest.put(item.key, network=str(network), frames_done=frames, notes=json.dumps([_LOST]))
+        shutil.rmtree(work_folder(target), ignore_errors=True)
+        return True
+
+    def _recover(self) -> None:
+        """Rows that a run left in the middle when it was killed."""
+        for item in self.manifest.items("state = ?", RUNNING):
+            sweep(self.out / item.target)
+            if not self.adopt(item):
+                self.manifest.put(item.key, state=PENDING, reason="the last run was killed")
+
+    def _miss(self) -> None:
+        """Rows that were found earlier and not now."""
+        known = (DONE, GONE)
+        places = "archive IN (SELECT DISTINCT archive FROM items WHERE run = ?)"
+        for item in self.manifest.items(f"run < ? AND state NOT IN (?, ?) AND {places}", self.run, *known, self.run):
+            if not item.source.exists():
+                self.manifest.put(item.key, state=GONE, reason="the source is no longer there")
+
+    def _judge(self) -> None:
+        """What is no film or photo, in colour already, or there twice, is not done; all else that is not finished is."""
+        change, run = self.manifest.change, self.run
+        change(
+            "UPDATE items SET state = ?, attempts = 0, error = '', exit_code = 0,"
+            " reason = CASE WHEN kind = 'other' OR state = ? THEN reason ELSE '' END WHERE run = ? AND state != ?",
+            *(PENDING, PENDING, run, DONE),
+        )
+        for item in self.manifest.items("run = ? AND state = ? AND kind = 'other'", run, PENDING):
+            if is_named_as_media(item.source) and not item.source.is_symlink():
+                self.manifest.put(item.key, state=FAILED, error=f"{printable(item.source)} {item.reason}.", exit_code=3)
+            else:
+                self.manifest.put(item.key, state=SKIPPED)
+        if not self.settings.options.job.force:
+            where = "run = ? AND state = ? AND coloured"
+            change(f"UPDATE items SET state = ?, reason = ? WHERE {where}", SKIPPED, IN_COLOUR, run, PENDING)
+        for item in self.manifest.items("run = ? AND state = ? AND duplicate_of IS NOT NULL", run, PENDING):
+            original = self.manifest.item("key = ?", item.duplicate_of)
+            reason = f"is the same, byte for byte, as {printable(original.source) if original else 'another file'}"
+            self.manifest.put(item.key, state=SKIPPED, reason=reason)
+
+    def _refuse_collisions(self) -> None:
+        """Files that would be written to one place, or to two that some disks take for one; also to that of a finished one."""
+        concerned = "((run = ? AND state = ?) OR state = ?)"
+        values = (self.run, PENDING, DONE)
+        repeated = f"SELECT folded FROM items WHERE {concerned} GROUP BY folded HAVING count(*) > 1"
+        items = self.manifest.items(f"{concerned} AND folded IN ({repeated}) ORDER BY folded, key", *values, *values)
+        for _, group in groupby(items, lambda item: item.folded):
+            rivals = [item for item in group if item.state == PENDING or size_of(self.out / item.output)]
+            for item in rivals:
+                other = next((rival for rival in rivals if rival is not item), None)
+                if item.state == PENDING and other is not None:
+                    self._refuse(item, other)
+
+    def _refuse(self, item: Item, other: Item) -> None:
+        theirs = "" if other.target == item.target else f" (as {printable(other.target)})"
+        error = (
+            f"{printable(item.source)} and {printable(other.source)} would both become {printable(item.target)}{theirs}; "
+            "rename one of them, or colorize them into different folders."
+        )
+        self.manifest.put(item.key, state=FAILED, error=error, exit_code=2)
+
+    def _check_outputs(self) -> None:
+        """Finished rows whose output is gone are done again; one that somebody has changed is not replaced without being asked."""
+        for item in self.manifest.items("run = ? AND state = ?", self.run, DONE):
+            size = size_of(self.out / item.output)
+            if not size:
+                self.manifest.put(item.key, state=PENDING, reason="the output is gone", output="", output_size=0)
+            elif size != item.output_size:
+                self.manifest.put(item.key, state=PENDING, reason="the output has been changed", output="", output_size=0)
+
+    def _check_settings(self) -> None:
+        """Finished rows, and those with an unfinished film, that were made with other settings or under another name."""
+        changes: Counter[str] = Counter()
+        finished = begun = 0
+        for item in self.manifest.items("run = ? AND settings IS NOT NULL AND state IN (?, ?)", self.run, DONE, PENDING):
+            differences = self._differences(item)
+            if not differences:
+                continue
+            if item.state == DONE:
+                finished += 1
+                if self._redo:
+                    self.manifest.put(item.key, state=PENDING, attempts=0, reason=f"made otherwise: {', '.join(differences)}")
+            elif work_folder(self.out / item.target).is_dir() and item.version:
+                begun += 1
+            else:
+                continue
+            changes.update(differences)
+        if changes and not self._redo:
+            what = " and ".join(
+                f"{number} {state}" for number, state in ((finished, "finished"), (begun, "unfinished")) if number
+            )
+            shown = ", ".join(change for change, _ in changes.most_common())
+            raise UsageError(
+                f"made otherwise: {what}; changed is {shown}; repeat those settings, or use --redo to make them anew."
+            )
+
+    def _differences(self, item: Item) -> list[str]:
+        found = []
+        if item.settings != self._ids[item.kind] and item.settings is not None:
+            old, new = self.manifest.settings(item.settings), self.settings.fingerprint(item.kind)
+            changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+            found += [f"{name.split('.')[-1]} (was {old.get(name)}, now {new.get(name)})" for name in changed]
+        if item.state == DONE and item.output != item.target:
+            found.append("--name")
+        return found
+
+
+def size_of(path: Path) -> int:
+    """The size of a file in bytes, 0 where there is none."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0
+
+
+def sweep(target: Path) -> None:
+    """Remove what a killed worker has left of an unfinished photo; a film's folder tidies itself up."""
+    for stray in target.parent.glob(f".{glob.escape(target.stem)}.*.part{glob.escape(target.suffix)}"):
+        with contextlib.suppress(OSError):
+            stray.unlink()
+
+
+def mtime_ns(path: Path) -> int:
+    """The time stamp of a file, 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns if path.is_file() else 0
+    except OSError:
+        return 0

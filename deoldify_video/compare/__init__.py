@@ -1,0 +1,1 @@
+"""Two films or photos in one picture."""

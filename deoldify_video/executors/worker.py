@@ -1,0 +1,213 @@
+"""A worker: a process that loads the network once, does works one after the other, and tells the driver about each.
+
+It must not outlive its driver: on Linux the kernel ends it together with the driver, elsewhere it ends when the pipe does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from logging.handlers import QueueHandler
+from typing import TYPE_CHECKING, Any
+
+from deoldify_video.errors import DeoldifyVideoError, StoppedError
+from deoldify_video.executors.base import Advanced, Event, Failed, Finished, Started, Stopped, Work
+from deoldify_video.options import ColorOptions
+from deoldify_video.report import Progress, Report
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from deoldify_video.models.colorizer import Colorizer
+
+log = logging.getLogger(__name__)
+
+ADVANCED_EVERY_S = 1.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker computes: on a GPU of its own (`CUDA_VISIBLE_DEVICES`), or on some of the processor's cores; None: anywhere."""
+
+    gpu: str | None = None
+    cores: tuple[int, ...] | None = None
+
+    def settle(self) -> None:
+        """Keep this process to its place."""
+        if self.gpu is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
+        if self.cores is not None and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, self.cores)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker has its network and waits for works; the machine has so many `gpus` of the kind that it uses."""
+
+    gpus: int
+
+
+@dataclass(frozen=True)
+class Unable:
+    """A worker could not even begin; so could no other."""
+
+    error: DeoldifyVideoError
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Something for the driver's log."""
+
+    record: logging.LogRecord
+
+
+STOP = "stop"  # what the driver sends to have a worker leave its work after the segment; anything else are works
+
+
+def serve(connection: Connection[Any, Any], name: str, options: ColorOptions, place: Place, *, logs: bool) -> None:
+    """The life of a worker: until the driver closes the pipe."""
+    if hasattr(signal, "SIGINT"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the driver decides
+    _die_with_parent()
+    place.settle()
+    inbox: queue.SimpleQueue[Sequence[Work]] = queue.SimpleQueue()
+    stop = threading.Event()
+    threading.Thread(target=_listen, args=(connection, inbox, stop), daemon=True).start()
+    outbox = _Outbox(connection)
+    if logs:
+        package = logging.getLogger("deoldify_video")
+        package.setLevel(logging.INFO)
+        package.addHandler(QueueHandler(outbox))  # type: ignore[arg-type]
+    try:
+        from deoldify_video.models.colorizer import Colorizer
+
+        colorizer = Colorizer(options)
+    except DeoldifyVideoError as error:
+        outbox.send(Unable(error))
+        return
+    outbox.send(Ready(_gpus(colorizer)))
+    while True:
+        for event in do_works(inbox.get(), colorizer, name, stop, outbox):
+            outbox.send(event)
+
+
+def do_works(works: Sequence[Work], colorizer: Colorizer, name: str, stop: threading.Event, outbox: _Outbox) -> Iterator[Event]:
+    """Do one work, or several photos together; every one ends with an event of its own."""
+    if len(works) == 1:
+        yield Started(works[0].key, name)
+        yield _do_one(works[0], colorizer, name, stop, outbox)
+        return
+    from deoldify_video.photo import colorize_photos
+
+    jobs = [(work.source, work.target, work.options) for work in works]
+    left = dict(enumerate(works))
+    done = colorize_photos(
+        jobs, colorizer, on_start=lambda number: outbox.send(Started(works[number].key, name)), should_stop=stop.is_set
+    )
+    try:
+        for number, outcome in done:
+            work = left.pop(number)
+            yield _finished(work, name, outcome) if isinstance(outcome, Report) else _failed(work, name, outcome)
+    except Exception as error:  # which of them it was is not known
+        log.exception("photos together")
+        yield from (_failed(work, name, error) for work in left.values())
+        return
+    yield from (Stopped(work.key, name) for work in left.values())
+
+
+def _do_one(work: Work, colorizer: Colorizer, name: str, stop: threading.Event, outbox: _Outbox) -> Event:
+    from deoldify_video import colorize
+
+    told = 0.0
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= ADVANCED_EVERY_S:
+            told = now
+            outbox.send(Advanced(work.key, name, progress.frames, progress.total))
+
+    try:
+        if stop.is_set():
+            return Stopped(work.key, name)
+        report = colorize.colorize_item(
+            work.source,
+            work.target,
+            work.options,
+            auto_factor=work.auto_factor,
+            colorizer=colorizer,
+            on_progress=on_progress,
+            should_stop=stop.is_set,
+        )
+    except StoppedError:
+        return Stopped(work.key, name)
+    except Exception as error:
+        if not isinstance(error, DeoldifyVideoError):
+            log.exception("%s", work.source)
+        return _failed(work, name, error)
+    return _finished(work, name, report)
+
+
+def _finished(work: Work, name: str, report: Report) -> Finished:
+    from deoldify_video.preview.spot_check import appraise
+
+    return Finished(work.key, name, report, appraise(work.target))
+
+
+def _failed(work: Work, name: str, error: Exception) -> Failed:
+    if isinstance(error, DeoldifyVideoError):
+        return Failed(work.key, name, str(error), error.exit_code, crashed=False)
+    return Failed(work.key, name, f"{work.source} cannot be colorized ({type(error).__name__}: {error}).", 1, crashed=False)
+
+
+class _Outbox:
+    """The worker's end of the pipe; also a queue for log records, from whatever thread."""
+
+    def __init__(self, connection: Connection[Any, Any]) -> None:
+        self._connection, self._lock = connection, threading.Lock()
+
+    def send(self, message: Event | Ready | Unable | Logged) -> None:
+        """Tell the driver; ends this process when there is none any more."""
+        try:
+            with self._lock:
+                self._connection.send(message)
+        except OSError:
+            os._exit(1)
+
+    def put_nowait(self, record: logging.LogRecord) -> None:
+        """For `QueueHandler`."""
+        self.send(Logged(record))
+
+
+def _listen(connection: Connection[Any, Any], inbox: queue.SimpleQueue[Sequence[Work]], stop: threading.Event) -> None:
+    """Take what the driver sends. When its end of the pipe closes, it is done with this worker, or dead."""
+    try:
+        while True:
+            message = connection.recv()
+            if message == STOP:
+                stop.set()
+            else:
+                inbox.put(message)
+    except (EOFError, OSError):
+        os._exit(0)
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _gpus(colorizer: Colorizer) -> int:
+    import torch
+
+    kind = colorizer.device.type
+    return torch.cuda.device_count() if kind == "cuda" else int(kind == "mps")

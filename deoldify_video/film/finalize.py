@@ -1,0 +1,108 @@
+"""The end of a film: its parts become one file with every stream, which is compared with its source and then gets its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deoldify_video.errors import InputError, VerificationError
+from deoldify_video.film.job import FilmJob
+from deoldify_video.film.journal import Segment
+from deoldify_video.media.decode import DecodeStats
+from deoldify_video.media.files import output_file
+from deoldify_video.media.mux import EncodedFilm, Span, write_film
+from deoldify_video.media.streams import container_format
+from deoldify_video.media.verify import Verdict, verify_film
+from deoldify_video.report import Report
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What was found at a film's end: warnings about its frames and its streams, and the comparison with its source."""
+
+    warnings: list[str]
+    verdict: Verdict | None
+
+
+def finish_film(job: FilmJob, folder: Path, segments: Sequence[Segment], stats: DecodeStats) -> Ending:
+    """Put the film together from all its `segments`, compare it with its source, and give it its name.
+
+    `stats` are of the reader that read the film to its end. Raises `InputError` for a film that broke off, `OutputError`, and
+    `VerificationError` when the finished film is not what it should be.
+    """
+    if stats.broke_off and not job.options.job.allow_truncated:
+        raise InputError(
+            f"{job.info.path} breaks off after {stats.frames} frames: nothing more can be read; "
+            "use --allow-truncated to finish with what is there."
+        )
+    pts = [stamp for segment in segments for stamp in segment.pts]
+    end = pts[-1] + segments[-1].last_duration
+    verdict = None
+    with output_file(job.output, folder) as temporary:
+        mux_warnings = _assemble(job, folder, segments, (pts, end), temporary)
+        if job.options.job.verify:
+            verdict = _verify(job, (pts, end), temporary)
+    return Ending([*stats.warnings(), *_pictureless(job, stats), *mux_warnings], verdict)
+
+
+def film_report(job: FilmJob, segments: Sequence[Segment], ending: Ending, resumed_frames: int, seconds: float) -> Report:
+    """What is told of a finished film; `seconds` is the wall time of this run."""
+    frames = sum(len(segment.pts) for segment in segments)
+    return Report(
+        source=str(job.info.path),
+        output=str(job.output),
+        kind="film",
+        frames=frames,
+        shots=segments[-1].shots,
+        seconds=seconds,
+        fps=(frames - resumed_frames) / seconds,
+        model=job.network.spec.name,
+        device=job.network.device,
+        precision=job.network.precision,
+        render_factor=job.render_factor,
+        render_size=job.render_size,
+        resumed_frames=resumed_frames,
+        segments=len(segments),
+        warnings=[*job.found.warnings, *ending.warnings],
+        verification=ending.verdict.as_dict() if ending.verdict else None,
+    )
+
+
+def _assemble(
+    job: FilmJob, folder: Path, segments: Sequence[Segment], written: tuple[list[int], int], temporary: Path
+) -> list[str]:
+    """Write the finished film: all parts, and the streams of the source that are copied. `written` are the stamps of all frames, and
+    the end of the last one. Returns warnings.
+    """
+    video = job.info.video
+    film = EncodedFilm(
+        parts=[folder / segment.part for segment in segments],
+        pts=written[0],
+        delay=max(segment.delay for segment in segments),
+        step=max(1, round(1 / (video.frame_rate * video.time_base))),
+        last_duration=segments[-1].last_duration,
+        remark=job.remark,
+    )
+    span = Span.of(job.options.decode, *written, video.time_base)
+    return write_film(job.info, film, temporary, container_format(job.output), span).warnings()
+
+
+def _verify(job: FilmJob, written: tuple[list[int], int], temporary: Path) -> Verdict:
+    """Compare the finished film with its source; raises `VerificationError` when it is not what it should be."""
+    verdict = verify_film(job.info, temporary, job.options.decode, written)
+    if not verdict.ok:
+        raise VerificationError(
+            f"the finished film does not match {job.info.path}: {' '.join(verdict.problems)} Nothing was written; "
+            "the same command with --no-verify finishes it all the same, --restart makes it anew."
+        )
+    return verdict
+
+
+def _pictureless(job: FilmJob, stats: DecodeStats) -> list[str]:
+    """Packets that decode to nothing, without an error, are only found by counting."""
+    decode = job.options.decode
+    missing = job.found.survey.pictures - stats.frames - stats.corrupt_packets
+    if decode.start_s or decode.end_s is not None or missing <= 0:
+        return []
+    return [f"{missing} packets of the film gave no picture."]

@@ -1,0 +1,151 @@
+"""One film: what it is, and how it is to be made. Holds no network and no open file, so that it can be sent to another machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, astuple, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deoldify_video import __version__
+from deoldify_video.color.paint import Painter
+from deoldify_video.color.yuv import SampleRange
+from deoldify_video.film.preflight import Preflight
+from deoldify_video.media.decode import Begin, FilmReader
+from deoldify_video.media.disk import check_disk, need_bytes
+from deoldify_video.media.encode import PartWriter, PictureFormat, picture_format
+from deoldify_video.media.files import file_hash
+from deoldify_video.media.probe import MediaInfo
+from deoldify_video.media.streams import container_format
+from deoldify_video.options import FilmOptions
+
+if TYPE_CHECKING:
+    from deoldify_video.models.base import ColorNetwork, ModelSpec
+    from deoldify_video.models.colorizer import Colorizer
+
+# Options that do not change the pictures. What `precision` comes to is in the fingerprint by itself.
+_WITHOUT_EFFECT = ("overwrite", "device", "batch_size", "precision")
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What has to be known of a network where it is not loaded: its entry, its weights, and how its device computes."""
+
+    spec: ModelSpec
+    weights: str
+    device: str
+    precision: str
+
+    @classmethod
+    def of(cls, colorizer: Colorizer) -> NetworkFacts:
+        """Those of a network that is loaded."""
+        spec = replace(colorizer.spec, load=_not_here)  # an entry's own function need not be one that can be sent
+        return cls(spec, colorizer.fingerprint, str(colorizer.device), colorizer.precision)
+
+
+def _not_here(path: Path) -> ColorNetwork:
+    raise AssertionError(f"{path} is loaded by the worker that colours")
+
+
+@dataclass(frozen=True)
+class FilmJob:
+    """One film: what was found, where it goes, the user's options, and the network that colours it."""
+
+    found: Preflight
+    output: Path
+    options: FilmOptions
+    network: NetworkFacts
+
+    @property
+    def info(self) -> MediaInfo:
+        """The source's headers."""
+        return self.found.info
+
+    @property
+    def render_factor(self) -> int:
+        """The user's, or the network's own."""
+        return self.options.color.render_factor or self.network.spec.film_render_factor
+
+    @property
+    def render_size(self) -> tuple[int, int]:
+        """(width, height) at which the network sees the film."""
+        return self.network.spec.render_size(*self.found.upright_size, self.render_factor)
+
+    @property
+    def expected_frames(self) -> int:
+        """Frames that there will be, as far as the packets tell."""
+        return self.found.expected_frames(self.options.decode.start_s, self.options.decode.end_s)
+
+    @property
+    def remark(self) -> str:
+        """For the finished film: by what its colours were made."""
+        color, smoothing = self.options.color, self.options.smooth.smoothing
+        return (
+            f"Colours are artificial: deoldify-video {__version__}, network {self.network.spec.name}, render factor "
+            f"{self.render_factor}, style {color.style}, saturation {color.saturation:g}, smoothing {smoothing:g}."
+        )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All that the finished parts depend on, by name, for a run that goes on later."""
+        options = {
+            f"{group}.{name}": value
+            for group, values in asdict(self.options).items()
+            for name, value in values.items()
+            if group != "job" and name not in _WITHOUT_EFFECT
+        }
+        window = self.found.window
+        return options | {
+            "version": __version__,
+            "source": f"{self.info.size_bytes} bytes, {file_hash(self.info.path, self.info.size_bytes)}",
+            "weights": self.network.weights,
+            "precision": self.network.precision,
+            "render_size": list(self.render_size),
+            "window": list(astuple(window)) if window else None,
+        }
+
+    def check_room(self, resumed_frames: int) -> None:
+        """Raise `OutputError` when the output's disk has no room for what is still to be made."""
+        frames = max(0, self.expected_frames - resumed_frames)
+        check_disk(self.output.parent, need_bytes(self.info, self.found.survey, self.options.encode, frames))
+
+    def reader(self, begin: Begin) -> FilmReader:
+        """Reads the film from `begin` on."""
+        return FilmReader(self.info, self.options.decode, self.render_size, begin, self.found.window)
+
+    def painter(self, reader: FilmReader) -> Painter:
+        """Makes chroma for what `reader` reads."""
+        video = self.info.video
+        target = picture_format(self.options.encode, video.width, video.height, reader.depth)
+        return Painter(
+            matrix=video.matrix,
+            source=SampleRange.of(reader.depth, full=reader.full_range),
+            target=SampleRange.of(target.depth, full=reader.full_range),
+            depth=target.depth,
+            chroma_size=target.chroma_size(video.width, video.height),
+            turns=video.rotation_deg // 90,
+            window=self._chroma_window(target),
+        )
+
+    def writer(self, path: Path, reader: FilmReader) -> PartWriter:
+        """Encodes what `reader` reads into a part."""
+        return PartWriter(
+            path,
+            self.info,
+            self.options.encode,
+            depth=reader.depth,
+            full_range=reader.full_range,
+            reorder=container_format(self.output) != "avi",
+            field_order=0 if self.options.decode.deinterlace else self.info.video.field_order,
+        )
+
+    def _chroma_window(self, target: PictureFormat) -> tuple[slice, slice] | None:
+        """The window in samples of the output's chroma planes."""
+        video, window = self.info.video, self.found.window
+        if window is None:
+            return None
+        width, height = target.chroma_size(video.width, video.height)
+        across, down = (1 if width == video.width else 2), (1 if height == video.height else 2)
+        rows, columns = window.slices
+        return (
+            slice(rows.start // down, -(-rows.stop // down)),
+            slice(columns.start // across, -(-columns.stop // across)),
+        )

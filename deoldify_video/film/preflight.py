@@ -1,0 +1,81 @@
+"""Everything that can be known before the work begins: a film that cannot become a good output is refused here, in seconds."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from deoldify_video.errors import InputError, UsageError
+from deoldify_video.media.decode import Window
+from deoldify_video.media.encode import picture_format
+from deoldify_video.media.files import check_output
+from deoldify_video.media.inspect_content import look
+from deoldify_video.media.probe import MediaInfo, probe
+from deoldify_video.media.scan_packets import NOTICED_S, Survey, survey
+from deoldify_video.media.streams import check_container, check_rate
+from deoldify_video.options import FilmOptions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What was found: headers, packets, the part inside black borders, and what the user should know."""
+
+    info: MediaInfo
+    survey: Survey
+    window: Window | None
+    warnings: tuple[str, ...]
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(width, height) of the part that the network sees, as a viewer sees it."""
+        if self.window is None:
+            return self.info.video.upright_size
+        return self.info.video.upright(self.window.width, self.window.height)
+
+    def expected_frames(self, start_s: float, end_s: float | None) -> int:
+        """Frames that there will be between --start and --end."""
+        rate, total = self.info.video.frame_rate, self.survey.pictures
+        end = total if end_s is None else min(total, round(end_s * rate))
+        return max(0, end - round(start_s * rate))
+
+
+def preflight(source: Path, output: Path, options: FilmOptions) -> Preflight:
+    """Check source, output and options against each other. Raises the errors of `deoldify_video.errors`."""
+    info = probe(source)
+    if info.kind != "film":
+        raise InputError(f"{source} is a photo; name an output with the ending of a picture, such as .png.")
+    if options.color.hints is not None:
+        raise UsageError("colour hints name points of one picture; they work for photos only.")
+    video = info.video
+    check_output(source, output, overwrite=options.encode.overwrite)
+    check_container(info, output, options.encode.codec)
+    picture_format(options.encode, video.width, video.height, video.depth)
+    found = survey(info)
+    check_rate(output, constant=found.constant_rate)
+    warnings = [] if options.decode.deinterlace else [*video.warnings]
+    warnings += _check_length(info, found, options)
+    seen = look(info)
+    if seen.in_colour:
+        if not options.job.force:
+            raise InputError(f"{source} is in colour already; use --force to replace its colours by new ones.")
+        warnings.append("the film was in colour; its own colours were replaced.")
+    log.info("%s", info)
+    log.info("%s", found)
+    if seen.window is not None:
+        log.info("black borders are kept out of the network's picture: %s", seen.window)
+    return Preflight(info, found, seen.window, tuple(warnings))
+
+
+def _check_length(info: MediaInfo, found: Survey, options: FilmOptions) -> list[str]:
+    """Refuse a film that ends too early, unless it may or what is wanted of it is there; otherwise say what looks wrong."""
+    end_s = options.decode.end_s
+    there = end_s is not None and found.picture_start_s + end_s <= found.end_s
+    if found.is_cut_short(info.video.frame_rate) and not there and not options.job.allow_truncated:
+        what = f"the last {found.missing_s:.1f} of its {found.declared_s:.1f} s are missing"
+        if found.missing_s < NOTICED_S:
+            what = f"nothing can be read beyond {found.end_s:.1f} s"
+        raise InputError(f"{info.path} is cut short: {what}; use --allow-truncated to colorize what is there.")
+    return found.warnings()

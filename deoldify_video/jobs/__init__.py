@@ -1,1 +1,0 @@
-"""Whole jobs: a film with its journal, a photo."""

@@ -1,7 +1,0 @@
-"""The engine that spreads an archive over a Ray cluster: needs the extra `cluster`."""
-
-from __future__ import annotations
-
-from deoldify_video.jobs.cluster.engine import RayEngine
-
-__all__ = ["RayEngine"]

@@ -1,0 +1,1 @@
+"""Measures of colour and of how still it holds, as published."""

@@ -1,0 +1,217 @@
+"""Shots that stand for a whole film: sought at even places, told apart, dark and bright ones and faces among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.data import lbp_frontal_face_cascade_filename
+from skimage.feature import Cascade
+
+from deoldify_video.errors import InputError
+from deoldify_video.media.borders import find_window
+from deoldify_video.media.clips import ClipReader, Sample
+from deoldify_video.media.frame import FilmFrame
+from deoldify_video.media.inspect_content import COLOUR_LEVELS
+from deoldify_video.media.probe import MediaInfo
+from deoldify_video.options import DecodeOptions
+from deoldify_video.temporal.flow import make_flow
+from deoldify_video.temporal.shots import ShotDetector, unlikeness
+
+_NO_MASK: Any = None  # the stubs of ORB do not know that it may be left out
+PLACES_PER_SHOT = 4  # looked at for every shot that is wanted
+CLIP_FRAMES = 3  # neighbouring frames of a shot that are coloured
+_SEARCHED_FRAMES = 12  # read at each place, to find so many of one shot
+_FORWARD_FRAMES = 120  # decoded at most to get away from a key picture, where there are too few of them
+_READ_FRAMES = 1500  # of a film that cannot be sought, or is no longer than this
+_SMALL = (80, 60)  # px: pictures are told apart at this size
+_CORNERS_PX = (240, 180)  # by their corners at this one
+_CORNERS = 400  # at most
+_SAME_CORNERS = 12  # so many that move together make two pictures one shot, however far the camera has gone; by chance it is 7
+_FACES_PX = 480  # faces are looked for at this width
+_SMALLEST_FACE_PX = 28
+_FLAT = 6.0  # grey levels of standard deviation under which a picture shows nothing
+_UNLIKE = 0.6  # of `unlikeness`: above it, two pictures are of different shots
+_APART = 25.0  # grey levels between a picture and the film's usual light, from which it is called dark or bright
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Neighbouring frames of one shot: their luma planes (H, W), where they are in the film, and what is special about them."""
+
+    seconds: float
+    lumas: list[NDArray[Any]] = field(repr=False)
+    kind: str = ""
+
+
+class Corners:
+    """What a picture, uint8 (h, w), is recognised by: ORB, Rublee et al. 2011, "ORB: an efficient alternative to SIFT or SURF"."""
+
+    def __init__(self, grey: NDArray[np.uint8]) -> None:
+        points, self._what = cv2.ORB.create(_CORNERS).detectAndCompute(grey, _NO_MASK)
+        self._where = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
+
+    def shared(self, other: Corners) -> int:
+        """How many corners lie in both pictures, up to one shift, turn and zoom of the whole."""
+        if min(len(self._where), len(other._where)) < _SAME_CORNERS:
+            return 0
+        pairs = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(self._what, other._what)
+        if len(pairs) < _SAME_CORNERS:
+            return 0
+        here, there = self._where[[pair.queryIdx for pair in pairs]], other._where[[pair.trainIdx for pair in pairs]]
+        _, inliers = cv2.estimateAffinePartial2D(here, there, ransacReprojThreshold=3.0)
+        return int(np.sum(inliers)) if inliers is not None else 0
+
+
+@dataclass(eq=False)
+class _Candidate:
+    sample: Sample
+    small: NDArray[np.uint8]
+    corners: Corners
+    kind: str = ""
+
+    @property
+    def light(self) -> float:
+        return float(self.small.mean())
+
+
+@dataclass(frozen=True)
+class FilmSample:
+    """The shots in order of time, and whether the film is in colour already."""
+
+    shots: list[Shot]
+    in_colour: bool
+
+
+def sample_film(reader: ClipReader, count: int, part: DecodeOptions | None = None) -> FilmSample:
+    """Find `count` shots all over the film, or its wanted `part`; fewer where there are not so many.
+
+    Sets the reader's window inside black borders. Raises `InputError` when not one frame can be decoded.
+    """
+    candidates = _all_candidates(reader, count, part or DecodeOptions())
+    lumas = [_eight_bit(candidate.sample.luma, reader.depth) for candidate in candidates]
+    reader.window = find_window(lumas, full_range=reader.full_range)
+    chosen = choose(candidates, count, lambda candidate: faces_in(reader.grey(candidate.sample.luma, _face_size(reader))))
+    video = reader.info.video
+    shots = []
+    for candidate in sorted(chosen, key=lambda candidate: candidate.sample.pts):
+        lumas = _one_shot(reader, candidate.sample)
+        seconds = float((candidate.sample.pts - video.start_pts) * video.time_base)
+        shots.append(Shot(seconds, lumas, candidate.kind))
+    coloured = [candidate.sample.colour > COLOUR_LEVELS for candidate in candidates]
+    return FilmSample(shots, float(np.mean(coloured)) >= 0.25)
+
+
+def _all_candidates(reader: ClipReader, count: int, part: DecodeOptions) -> list[_Candidate]:
+    """Frames at even places: key pictures; where those are few what lies between them, or in a short film, or one that cannot be
+    sought, what is found by reading. Raises `InputError`.
+    """
+    number, rate = count * PLACES_PER_SHOT, reader.info.video.frame_rate
+    first, length = _span(reader.info, part)
+    places = [first + length * (2 * n + 1) // (2 * number) for n in range(number if length else 1)]
+    candidates = _candidates(reader, (reader.sample(place, 0) for place in places))
+    if len(candidates) < count and reader.info.duration_s * rate > _READ_FRAMES:
+        candidates = _candidates(reader, (reader.sample(place, _FORWARD_FRAMES) for place in places))
+    if len(candidates) < count:
+        frames = min(round(length * reader.info.video.time_base * rate), _READ_FRAMES)
+        stride = max(1, frames // number) if frames else round(rate)
+        read = reader.read_through(stride, _READ_FRAMES)
+        wanted = (sample for sample in read if sample.pts >= first and (not length or sample.pts < first + length))
+        candidates = max(candidates, _candidates(reader, wanted), key=len)
+    if not candidates:
+        raise InputError(f"{reader.info.path} holds no frame that can be decoded; it is damaged.")
+    return candidates
+
+
+def _span(info: MediaInfo, part: DecodeOptions) -> tuple[int, int]:
+    """First stamp of the wanted part and its length in ticks; 0 where the film does not say how long it is."""
+    video = info.video
+    end_s = info.duration_s if part.end_s is None else min(part.end_s, info.duration_s or part.end_s)
+    length = max(0, round((end_s - part.start_s) / video.time_base))
+    return video.start_pts + round(part.start_s / video.time_base), length
+
+
+def _candidates(reader: ClipReader, samples: Iterable[Sample | None]) -> list[_Candidate]:
+    """Each frame once, those that show nothing only where there is nothing else."""
+    found: dict[int, _Candidate] = {}
+    for sample in samples:
+        if sample is not None and sample.pts not in found:
+            corners = Corners(reader.grey(sample.luma, _CORNERS_PX))
+            found[sample.pts] = _Candidate(sample, reader.grey(sample.luma, _SMALL), corners)
+    lively = [candidate for candidate in found.values() if candidate.small.std() > _FLAT]
+    return lively or list(found.values())
+
+
+def choose(candidates: list[_Candidate], count: int, faces: Callable[[_Candidate], int]) -> list[_Candidate]:
+    """The darkest, the brightest, the one with most faces, and then those farthest from the chosen ones; no two alike.
+
+    `faces` counts the faces of a candidate.
+    """
+    usual = float(np.median([candidate.light for candidate in candidates]))
+    chosen: list[_Candidate] = []
+    flow = make_flow("dis-fine")
+
+    def is_new(candidate: _Candidate) -> bool:
+        return all(
+            candidate.corners.shared(other.corners) < _SAME_CORNERS and unlikeness(candidate.small, other.small, flow) > _UNLIKE
+            for other in chosen
+        )
+
+    if count > 2:
+        counts = [faces(candidate) for candidate in candidates]
+        extremes = (
+            ("dark", usual - min(candidate.light for candidate in candidates), lambda n: -candidates[n].light),
+            ("bright", max(candidate.light for candidate in candidates) - usual, lambda n: candidates[n].light),
+            ("faces", _APART * (max(counts) > 0) + max(counts), lambda n: counts[n]),
+        )
+        for kind, distance, worth in extremes:
+            best = candidates[max(range(len(candidates)), key=worth)]
+            if distance > _APART and len(chosen) < count and best not in chosen and is_new(best):
+                best.kind = kind
+                chosen.append(best)
+    rest = [candidate for candidate in candidates if candidate not in chosen]
+    while rest and len(chosen) < count:
+        farthest = max(rest, key=lambda c: min((abs(c.sample.pts - o.sample.pts) for o in chosen), default=0))
+        rest.remove(farthest)
+        if is_new(farthest):
+            chosen.append(farthest)
+    return chosen
+
+
+def _one_shot(reader: ClipReader, sample: Sample) -> list[NDArray[Any]]:
+    """Up to `CLIP_FRAMES` neighbouring frames from `sample` on with no cut between them."""
+    lumas = reader.clip(sample.pts, _SEARCHED_FRAMES) or [sample.luma]
+    detector = ShotDetector()
+    frames: list[FilmFrame] = []
+    for number, luma in enumerate(lumas):
+        frames += detector.push(FilmFrame(number, number, luma, reader.grey(luma, _SMALL)))
+    frames += detector.flush()
+    return [frame.luma for frame in frames if frame.shot == frames[0].shot][:CLIP_FRAMES]
+
+
+def _eight_bit(luma: NDArray[Any], depth: int) -> NDArray[np.uint8]:
+    return np.asarray(luma >> (depth - 8) if depth > 8 else luma, np.uint8)
+
+
+def _face_size(reader: ClipReader) -> tuple[int, int]:
+    width, height = reader.info.video.upright_size
+    return _FACES_PX, max(2, round(_FACES_PX * height / width))
+
+
+@lru_cache(maxsize=1)
+def _face_cascade() -> Cascade:
+    return Cascade(lbp_frontal_face_cascade_filename())
+
+
+def faces_in(grey: NDArray[np.uint8]) -> int:
+    """How many faces look out of `grey` (h, w), after Viola and Jones 2001 with local binary patterns."""
+    largest = min(grey.shape)
+    if largest < _SMALLEST_FACE_PX:
+        return 0
+    sizes = (_SMALLEST_FACE_PX, _SMALLEST_FACE_PX), (largest, largest)
+    return len(_face_cascade().detect_multi_scale(grey, 1.2, 1.5, *sizes))

@@ -1,0 +1,167 @@
+"""Evaluation of pictures: the numbers, the sheet, the command."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import typer
+from skimage.metrics import peak_signal_noise_ratio
+from typer.testing import CliRunner
+
+from deoldify_video.cli.commands import evaluate as commands
+from deoldify_video.errors import InputError
+from deoldify_video.evaluation.image import Truth, evaluate
+from deoldify_video.evaluation.sheet import draw_sheet, write_sheet
+from deoldify_video.metrics.color import ciede2000, colourfulness, psnr_db
+from deoldify_video.models.colorizer import Colorizer
+from deoldify_video.models.compact import Compact, CompactConfig
+from deoldify_video.options import ColorOptions
+from deoldify_video.training.checkpoint import write_network
+from deoldify_video.training.dataset import Photos
+
+SMALL = CompactConfig(stem=8, widths=(8, 12, 16, 16), blocks=(1, 1, 1, 1), decoder=(16, 12, 12), classes=0)
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def picture(seed: int = 0, height: int = 90, width: int = 120) -> np.ndarray:
+    small = np.random.default_rng(seed).integers(0, 256, (4, 5, 3)).astype(np.float32)
+    return np.clip(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "best.safetensors"
+    write_network(path, Compact(SMALL), {"recipe": "test"})
+    return path
+
+
+@pytest.fixture(scope="module")
+def colorizer(weights: Path) -> Colorizer:
+    return Colorizer(ColorOptions(str(weights), device="cpu", precision="fp32"))
+
+
+@pytest.fixture(scope="module")
+def photos() -> Photos:
+    photos = Photos()
+    for seed in range(3):
+        photos.add(f"p{seed}", picture(seed, 80 + 10 * seed, 120))
+    photos.add("torn", b"no picture")
+    return photos
+
+
+def test_psnr_is_that_of_scikit_image() -> None:
+    first, other = picture(0), picture(1)
+    assert psnr_db(first, other) == pytest.approx(peak_signal_noise_ratio(other, first, data_range=255), abs=1e-9)
+    assert psnr_db(first, first) == math.inf
+
+
+def test_colourfulness_is_zero_for_neutral_and_follows_the_formula() -> None:
+    grey = np.full((8, 8, 3), 90, np.uint8)
+    assert colourfulness(grey) == 0.0
+    halves = grey.copy()
+    halves[:, :4] = (200, 100, 50)  # rg 100, yb 100; the other half has 0, 0
+    expected = math.hypot(50, 50) + 0.3 * math.hypot(50, 50)
+    assert colourfulness(halves) == pytest.approx(expected)
+
+
+def test_colourfulness_is_signed() -> None:
+    red_green = np.zeros((2, 2, 3), np.uint8)
+    red_green[0], red_green[1] = (200, 0, 0), (0, 200, 0)  # rg +200 and -200: far apart, not alike
+    assert colourfulness(red_green) > 200
+
+
+def test_ciede2000_of_equal_pictures_is_zero_and_of_a_known_pair_is_known() -> None:
+    pair = np.array([[[50.0, 2.6772, -79.7751]]]), np.array([[[50.0, 0.0, -82.7485]]])
+    assert ciede2000(*pair) == pytest.approx(2.0425, abs=1e-4)  # first row of the test data of Sharma et al. 2005
+    assert ciede2000(pair[0], pair[0]) == 0.0
+
+
+def test_the_true_picture_scores_best_and_grey_is_the_baseline() -> None:
+    truth = Truth("a", picture(0))
+    perfect, nothing = truth.score(truth.picture), truth.score(truth.grey)
+    assert (perfect.ciede2000, perfect.psnr_db) == (0.0, 99.0)
+    assert nothing.psnr_db == nothing.grey_psnr_db
+    assert nothing.ciede2000 == nothing.grey_ciede2000
+    assert nothing.cf < 0.5
+    assert perfect.cf == perfect.true_cf
+
+
+def test_colours_change_and_light_does_not(colorizer: Colorizer) -> None:
+    truth = Truth("a", picture(2, 97, 131))
+    ours = truth.coloured_by(colorizer, 7)
+    assert truth.grey.shape == ours.shape == truth.picture.shape
+    assert colourfulness(ours) > colourfulness(truth.grey)
+    before = colorizer.gain
+    colorizer.gain = 0.0
+    plain = truth.coloured_by(colorizer, 7)
+    colorizer.gain = before
+    assert np.array_equal(plain, truth.grey)
+
+
+def test_means_and_ratios_leave_out_what_cannot_be_read(colorizer: Colorizer, photos: Photos) -> None:
+    before = colorizer.temperature
+    seen = []
+    means = evaluate(colorizer, photos, render_factor=7, temperatures=(1.0, 0.3), seen=lambda truth, _: seen.append(truth.key))
+    assert [mean.temperature for mean in means] == [1.0, 0.3]
+    colorizer.temperature = before
+    mean, scores = means[0], means[0].scores
+    assert seen == [score.key for score in scores] == ["p0", "p1", "p2"]
+    assert mean.pictures == 3
+    assert mean.gain_db == pytest.approx(mean.psnr_db - mean.grey_psnr_db)
+    assert mean.cf_ratio == pytest.approx(sum(s.cf for s in scores) / sum(s.true_cf for s in scores))
+    torn = Photos()
+    torn.add("torn", b"no picture")
+    with pytest.raises(InputError, match="no picture that can be read"):
+        evaluate(colorizer, torn, render_factor=7)
+
+
+def test_a_sheet_holds_every_picture_in_its_shape(tmp_path: Path) -> None:
+    tall = np.full((200, 100, 3), 255, np.uint8)
+    sheet = draw_sheet([[tall, tall, tall]] * 3, cell_px=64)
+    assert sheet.shape == (2 * 68 + 4, 6 * 68 + 4, 3)
+    assert (sheet == 255).all(axis=2).sum() == 9 * 64 * 32
+    write_sheet(tmp_path / "new" / "sheet.png", [[tall]])
+    assert cv2.imread(str(tmp_path / "new" / "sheet.png")) is not None
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    for seed in range(3):
+        cv2.imwrite(str(tmp_path / "data" / f"{seed}.png"), picture(seed))
+    return tmp_path / "data"
+
+
+def run(*arguments: object) -> object:
+    app = typer.Typer()
+    commands.register(app)
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_the_command_reports_means_pictures_and_curve_as_json(weights: Path, folder: Path, tmp_path: Path) -> None:
+    result = run(weights, folder, "--render-factor", 7, "--json", "--sheet", tmp_path / "sheet.png", "--temperature", 0.5)
+    report = json.loads(result.stdout)
+    assert report["mean"]["temperature"] == 0.5
+    assert len(report["pictures"]) == 3
+    assert (tmp_path / "sheet.png").is_file()
+    curve = json.loads(run(weights.parent, folder, "--render-factor", 7, "--json", "--curve", "--limit", 1).stdout)["curve"]
+    assert [point["temperature"] for point in curve] == sorted({point["temperature"] for point in curve}, reverse=True)
+    assert curve[0]["pictures"] == 1
+
+
+def test_the_command_prints_a_table(weights: Path, folder: Path) -> None:
+    result = run(weights, folder, "--render-factor", 7, "--each", "--gain", 0)
+    assert "CF ratio" in result.stderr
+    assert "+0.00" in result.stderr  # no gain, no colours: the grey baseline itself
+    assert result.stdout == ""

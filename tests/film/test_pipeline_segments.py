@@ -1,0 +1,59 @@
+"""Segments: where they begin, and that a run that goes on divides alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deoldify_video.film.pipeline import MAX_SEGMENT_FRAMES, MIN_SEGMENT_FRAMES, Start, mark_segments
+from deoldify_video.media.frame import FilmFrame
+
+EMPTY = np.zeros((1, 1), np.uint8)
+
+
+def film(shots):
+    """Frames of shots of the given lengths."""
+    numbers = [number for number, length in enumerate(shots) for _ in range(length)]
+    return [FilmFrame(index, index, EMPTY, EMPTY, shot=shot) for index, shot in enumerate(numbers)]
+
+
+def segments_of(frames):
+    return [frame.segment for frame in frames]
+
+
+def lengths(shots):
+    numbers = segments_of(mark_segments(film(shots), Start()))
+    assert numbers == sorted(numbers)
+    return [numbers.count(number) for number in range(numbers[-1] + 1)]
+
+
+@pytest.mark.parametrize(
+    ("shots", "expected"),
+    [
+        ([10], [10]),
+        ([MIN_SEGMENT_FRAMES, 5], [MIN_SEGMENT_FRAMES, 5]),
+        ([MIN_SEGMENT_FRAMES - 1, 5], [MIN_SEGMENT_FRAMES + 4]),
+        ([100] * 6, [300, 300]),
+        ([MAX_SEGMENT_FRAMES + 7], [MAX_SEGMENT_FRAMES, 7]),
+    ],
+)
+def test_segments_begin_at_cuts_and_divide_long_shots(shots, expected):
+    assert lengths(shots) == expected
+
+
+@settings(max_examples=25, deadline=None)
+@given(shots=st.lists(st.integers(1, 700), min_size=1, max_size=8), data=st.data())
+def test_a_run_that_goes_on_divides_alike(shots, data):
+    whole = list(mark_segments(film(shots), Start()))
+    number = data.draw(st.integers(0, whole[-1].segment))
+    begin = segments_of(whole).index(number)
+    warm_up = data.draw(st.integers(0, min(begin, 40)))
+    # A detector that begins in mid-film counts its shots from zero.
+    rest = film(shots)[begin - warm_up :]
+    first_shot = rest[0].shot
+    for frame in rest:
+        frame.shot -= first_shot
+    resumed = list(mark_segments(rest, Start(begin, number, whole[begin].shot)))
+    assert [(f.index, f.segment, f.shot) for f in resumed] == [(f.index, f.segment, f.shot) for f in whole[begin:]]

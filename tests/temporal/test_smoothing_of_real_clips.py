@@ -1,0 +1,48 @@
+"""Smoothing on film of real people, where it lies beside the checkout."""
+
+from itertools import islice, pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from deoldify_video.evaluation.film import read_pictures
+from deoldify_video.media.frame import FilmFrame
+from deoldify_video.metrics.temporal import ab_of, motion_between, warp_error
+from deoldify_video.temporal.flow import make_flow
+from deoldify_video.temporal.smooth import Smoother
+
+CLIPS = Path(__file__).resolve().parents[2] / ".." / "shared" / "photos" / "clips"
+FRAMES = 16
+
+
+def error(abs_, motions):
+    """Mean ab warp error of pictures (2, h, w)."""
+    pictures = [np.ascontiguousarray(ab.transpose(1, 2, 0)) for ab in abs_]
+    return np.mean([warp_error(a, b, motion) for (a, b), motion in zip(pairwise(pictures), motions, strict=True)])
+
+
+@pytest.mark.parametrize("clip", ["tennis-player", "steps-runner"])
+def test_a_restless_network_is_held_to_a_third_and_nearer_to_the_truth(clip):
+    path = CLIPS / f"{clip}.mp4"
+    if not path.exists():
+        pytest.skip(f"{clip} is not beside the checkout")
+    pictures = list(islice(read_pictures(path, (256, 144)), FRAMES))
+    light = [picture.light for picture in pictures]
+    truth = [ab_of(picture.rgb).transpose(2, 0, 1) for picture in pictures]
+    rng = np.random.default_rng(0)
+    blots = rng.normal(0, 6, (FRAMES, 2, 4, 7)).astype(np.float32)
+    restless = [
+        ab + np.stack([cv2.resize(plane, (256, 144), interpolation=cv2.INTER_CUBIC) for plane in blot])
+        for ab, blot in zip(truth, blots, strict=True)
+    ]
+    smoother = Smoother()
+    answer = []
+    for i, (grey, ab) in enumerate(zip(light, restless, strict=True)):
+        answer += smoother.push(FilmFrame(index=i, pts=i, luma=grey, grey=grey, ab=ab))
+    smoothed = [frame.ab for frame in answer + smoother.flush()]
+    flow = make_flow("dis-fine")
+    motions = [motion_between(a, b, flow) for a, b in pairwise(light)]
+    assert error(smoothed, motions) < error(restless, motions) / 3
+    assert np.abs(np.stack(smoothed) - truth).mean() < 0.7 * np.abs(np.stack(restless) - truth).mean()
