@@ -1,11 +1,11 @@
-"""Prints the tables of docs/scaling.md: what the engines cost beside plain `colorize`, and what the parts of an archive's work take.
+"""Prints the tables of docs/scaling.md: what the executors cost beside plain `colorize`, and what the parts of an archive's work take.
 
-    python benchmarks/archive.py [--films 3] [--frames 500] [--repeat 2]    the engines against a loop of `colorize_film`
+    python benchmarks/archive.py [--films 3] [--frames 500] [--repeat 2]    the executors against a loop of `colorize_film`
     python benchmarks/archive.py --ways loop,ray                            only some of them
-    python benchmarks/archive.py --divided [--frames 6500]                  one long film, made in stretches by two workers
+    python benchmarks/archive.py --divided [--frames 6500]                  one long film, made in ranges by two workers
     python benchmarks/archive.py --parts [--frames 1500]                    reading, putting together, the driver
 
-The engines and the loop do the same films in turn, each in a process of its own, all in one run. A first film, which is not
+The executors and the loop do the same films in turn, each in a process of its own, all in one run. A first film, which is not
 counted, starts every process and loads the network. Beside wall time the processors' time of the driver and all workers is printed:
 it says what a way costs, also where other programs take the processors. Ray's own servers run whether there is work or not; what they
 take is printed for a second of wall time.
@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from film import SIZES, make_clip
 
-from deoldify_video.executors.base import Engine, Finished, Work
+from deoldify_video.executors.base import Executor, Finished, Task
 from deoldify_video.film.journal import Journal, Segment
 from deoldify_video.options import ColorOptions, EncodeOptions, FilmOptions
 
@@ -48,7 +48,7 @@ class Spent:
     servers: float
 
     def since(self, began: Spent) -> Spent:
-        """What has been spent since then."""
+        """The time spent since then."""
         return Spent(self.wall - began.wall, self.processor - began.processor, self.servers - began.servers)
 
 
@@ -83,7 +83,7 @@ def is_server(pid: int) -> bool:
 
 
 def in_a_loop(films: Sequence[tuple[Path, Path]], options: FilmOptions) -> Spent:
-    """What all films but the first take."""
+    """The time that all films but the first take."""
     from deoldify_video import colorize_film
     from deoldify_video.models.colorizer import Colorizer
 
@@ -96,20 +96,20 @@ def in_a_loop(films: Sequence[tuple[Path, Path]], options: FilmOptions) -> Spent
     return processor_seconds().since(began)
 
 
-def with_engine(engine: Engine, films: Sequence[tuple[Path, Path]], options: FilmOptions) -> Spent:
+def with_executor(executor: Executor, films: Sequence[tuple[Path, Path]], options: FilmOptions) -> Spent:
     """The same; the first film is done before the others are given."""
     began: Spent | None = None
     done = 0
 
-    def works() -> Iterator[Work | None]:
+    def tasks() -> Iterator[Task | None]:
         for number, (source, target) in enumerate(films):
             while number > 0 and began is None:
                 yield None
-            yield Work(number, "film", source, target, options, auto_factor=False)
+            yield Task(number, "film", source, target, options, auto_factor=False)
         while done < len(films):
             yield None
 
-    with closing(engine.run(works(), lambda: False)) as events:  # type: ignore[type-var]
+    with closing(executor.run(tasks(), lambda: False)) as events:  # type: ignore[type-var]
         for event in events:
             if isinstance(event, Finished):
                 done += 1
@@ -120,15 +120,15 @@ def with_engine(engine: Engine, films: Sequence[tuple[Path, Path]], options: Fil
     raise SystemExit("a film has failed")
 
 
-def local_engine(options: FilmOptions) -> Engine:
-    from deoldify_video.executors.local import LocalEngine
+def local_executor(options: FilmOptions) -> Executor:
+    from deoldify_video.executors.local import LocalExecutor
 
-    return LocalEngine(options)
+    return LocalExecutor(options)
 
 
-def ray_engine(options: FilmOptions, nodes: int = 1) -> Engine:
+def ray_executor(options: FilmOptions, nodes: int = 1) -> Executor:
     """On this machine; several `nodes` share it as if they were machines."""
-    from deoldify_video.executors.cluster import RayEngine
+    from deoldify_video.executors.cluster import RayExecutor
 
     os.environ |= {"RAY_worker_niceness": "0"}  # Ray makes way for other programs; the ways are to be compared
     address = None
@@ -139,7 +139,7 @@ def ray_engine(options: FilmOptions, nodes: int = 1) -> Engine:
         for _ in range(nodes - 1):
             cluster.add_node(num_cpus=1)
         address = cluster.address
-    return RayEngine(address, None, None, options)
+    return RayExecutor(address, None, None, options)
 
 
 def child(way: str, films: Sequence[tuple[Path, Path]], options: FilmOptions) -> None:
@@ -147,8 +147,8 @@ def child(way: str, films: Sequence[tuple[Path, Path]], options: FilmOptions) ->
     if way == "loop":
         spent = in_a_loop(films, options)
     else:
-        engine = local_engine(options) if way == "local" else ray_engine(options, 2 if way == "divided" else 1)
-        spent = with_engine(engine, films, options)
+        executor = local_executor(options) if way == "local" else ray_executor(options, 2 if way == "divided" else 1)
+        spent = with_executor(executor, films, options)
     print(json.dumps(asdict(spent)))
 
 
@@ -194,17 +194,17 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def parts(frames: int, folder: Path) -> None:
     """Print what each part takes: of a film beside the network, and of the driver."""
-    from deoldify_video.film.finalize import finish_film
+    from deoldify_video.film.finalize import finalize_film
     from deoldify_video.film.job import FilmJob, NetworkFacts
-    from deoldify_video.film.partition import divide
+    from deoldify_video.film.partition import partition_film
     from deoldify_video.film.preflight import preflight
-    from deoldify_video.film.segments import Stretch, make_segments
-    from deoldify_video.media.decode import Begin
+    from deoldify_video.film.segments import SegmentRange, make_segments
+    from deoldify_video.media.decode import SeekPoint
     from deoldify_video.models.colorizer import Colorizer
-    from deoldify_video.preview.spot_check import appraise
+    from deoldify_video.preview.spot_check import check_quality
 
     colorizer = Colorizer(ColorOptions())
-    colorizer._forward = lambda grey: np.full((len(grey), 2, *grey.shape[1:]), 20, np.float32)  # type: ignore[method-assign]
+    colorizer._forward = lambda gray: np.full((len(gray), 2, *gray.shape[1:]), 20, np.float32)  # type: ignore[method-assign]
     print("| part | SD | HD |\n|---|---:|---:|")
     columns: list[list[tuple[str, str]]] = []
     for name, size in SIZES.items():
@@ -214,14 +214,16 @@ def parts(frames: int, folder: Path) -> None:
         preflight_s, found = timed(lambda c=clip, o=output: preflight(c, o, OPTIONS))
         job = FilmJob(found, output, OPTIONS, NetworkFacts.of(colorizer))
         fingerprint_s, fingerprint = timed(job.fingerprint)
-        read_s, _ = timed(lambda j=job: [None for _ in j.reader(Begin())])
-        scan_s, scanned = timed(lambda j=job: list(divide(j, {})))
+        read_s, _ = timed(lambda j=job: [None for _ in j.reader(SeekPoint())])
+        scan_s, scanned = timed(lambda j=job: list(partition_film(j, {})))
         journal = Journal(output, fingerprint)
-        reader = job.reader(Stretch().begin)
-        making_s, made = timed(lambda j=job, r=reader, f=journal.folder: list(make_segments(j, colorizer, f, Stretch(), r)))
+        reader = job.reader(SegmentRange().seek_point)
+        making_s, made = timed(
+            lambda j=job, r=reader, f=journal.folder: list(make_segments(j, colorizer, f, SegmentRange(), r))
+        )
         segments = [segment for _, segment in made]
-        finish_s, _ = timed(lambda j=job, s=segments, f=journal.folder, t=scanned[-1]: finish_film(j, f, s, t))
-        appraise_s, _ = timed(lambda o=output: appraise(o))
+        finish_s, _ = timed(lambda j=job, s=segments, f=journal.folder, t=scanned[-1]: finalize_film(j, f, s, t))
+        quality_s, _ = timed(lambda o=output: check_quality(o))
         journal.close(remove=True)
         size_mb = output.stat().st_size / 1e6
         columns.append(
@@ -231,18 +233,18 @@ def parts(frames: int, folder: Path) -> None:
                 ("read it and find its cuts", f"{1000 * scan_s / count:.2f} ms a frame"),
                 ("make it, the network left out", f"{1000 * making_s / count:.2f} ms a frame"),
                 ("put it together and compare", f"{1000 * finish_s / count:.2f} ms a frame"),
-                ("appraise it", f"{appraise_s:.2f} s"),
+                ("check its quality", f"{quality_s:.2f} s"),
                 ("source", f"{clip.stat().st_size / 1e3 / count:.1f} kB a frame"),
                 ("result", f"{1e3 * size_mb / count:.1f} kB a frame"),
             ]
         )
     for row in zip(*columns, strict=True):
         print(f"| {row[0][0]} | {' | '.join(text for _, text in row)} |")
-    driver(folder)
+    runner_costs(folder)
 
 
-def driver(folder: Path) -> None:
-    """Print what the driver does for every segment and every work, and how large its messages are."""
+def runner_costs(folder: Path) -> None:
+    """Print what the driver does for every segment and every task, and how large its messages are."""
     import pickle
 
     count = 200
@@ -279,7 +281,7 @@ def driver(folder: Path) -> None:
             list(map(ray.get, empty.items.options(num_returns="streaming").remote(items)))
         times[items] = (time.perf_counter() - began) / 20
     print(
-        f"an errand through Ray and back: {1000 * times[1]:.1f} ms; every further item: {1000 * (times[200] - times[1]) / 199:.2f} ms"
+        f"a task through Ray and back: {1000 * times[1]:.1f} ms; every further item: {1000 * (times[200] - times[1]) / 199:.2f} ms"
     )
 
 

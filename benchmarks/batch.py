@@ -21,10 +21,10 @@ from pathlib import Path
 
 from deoldify_video.batch.manifest import Manifest
 from deoldify_video.batch.planner import Plan, Settings
-from deoldify_video.batch.runner import Driver, Policy
+from deoldify_video.batch.runner import BatchRunner, Policy
 from deoldify_video.executors.base import Finished, Started
 from deoldify_video.options import FilmOptions
-from deoldify_video.preview.spot_check import Appraisal
+from deoldify_video.preview.spot_check import QualityCheck
 from deoldify_video.report import Report
 
 
@@ -51,8 +51,8 @@ def processor_s(command: str, *arguments: object) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-class _NoWork:
-    """An engine that has done everything at once."""
+class _InstantExecutor:
+    """An executor that has done everything at once."""
 
     workers = ("nobody",)
     _report = Report("", "", "photo", 1, 1, 0.1, 10.0, "compact", "cpu", "fp32", 21, (64, 48))
@@ -60,14 +60,14 @@ class _NoWork:
     def check(self, sources: object, out: object) -> None:
         """Nothing."""
 
-    def run(self, works: object, should_stop: object) -> Iterator[Started | Finished]:
-        """Every work is finished as soon as it is taken."""
-        for work in works:  # type: ignore[attr-defined]
-            yield Started(work.key, "nobody")
-            yield Finished(work.key, "nobody", self._report, Appraisal())
+    def run(self, tasks: object, should_stop: object) -> Iterator[Started | Finished]:
+        """Every task is finished as soon as it is taken."""
+        for task in tasks:  # type: ignore[attr-defined]
+            yield Started(task.key, "nobody")
+            yield Finished(task.key, "nobody", self._report, QualityCheck())
 
 
-class _NoView:
+class _NoObserver:
     def started(self, *args: object) -> None: ...
     def advanced(self, *args: object) -> None: ...
     def ended(self, *args: object, again: bool) -> None: ...
@@ -85,8 +85,8 @@ def many_rows(rows: int, out: Path) -> None:
         )
         plan = Plan(manifest, out, number, Settings(FilmOptions(), auto_factor=False, network="none"))
         began, before = time.process_time(), peak_mb()
-        plan.settle()
-        Driver(plan, _NoWork(), Policy(), _NoView()).run(lambda: False)
+        plan.resolve_states()
+        BatchRunner(plan, _InstantExecutor(), Policy(), _NoObserver()).run(lambda: False)
         each_ms = (time.process_time() - began) / rows * 1000
         print(f"{rows} rows: {each_ms:.2f} ms of processor a row; memory {before:.0f} MB before, {peak_mb():.0f} MB at most")
 

@@ -112,7 +112,7 @@ def keyframe_psnr(film: Path, options: FilmOptions) -> tuple[float, int, int]:
     size = colorizer.spec.render_size(*info.video.upright_size, FILM_RENDER_FACTOR)
     detector = ShotDetector()
     frames = [done for frame in FilmReader(info, options.decode, size) for done in detector.push(frame)] + detector.flush()
-    every: list[NDArray[np.float32]] = [colorizer.ab(frame.grey[None])[0] for frame in frames]
+    every: list[NDArray[np.float32]] = [colorizer.ab(frame.gray[None])[0] for frame in frames]
     carried = KeyframeColorizer(colorizer.ab, AUTO_DISTANCE)
     errors = [np.mean((frame.ab - ab) ** 2) for frame, ab in zip(carried.colorize(frames), every, strict=True)]  # type: ignore[operator]
     return 10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-12)), carried.keyframes, len(frames)

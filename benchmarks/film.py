@@ -30,7 +30,7 @@ from skimage import data
 
 from deoldify_video.film.threads import Stages
 from deoldify_video.media.decode import FilmReader
-from deoldify_video.media.encode import PartWriter, picture_format
+from deoldify_video.media.encode import SegmentWriter, picture_format
 from deoldify_video.media.probe import MediaInfo, probe
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, SmoothOptions
@@ -55,8 +55,8 @@ def make_clip(path: Path, size: tuple[int, int], frames: int) -> None:
             move = number % FRAMES_A_SHOT * 0.5
             view = np.array([[scale, 0, -move], [0, scale, -move / 2]], np.float32)
             picture = cv2.warpAffine(photo, view, size, flags=cv2.INTER_LINEAR).astype(np.float32) + grain[number % len(grain)]
-            grey = np.clip(picture, 0, 255).astype(np.uint8)
-            frame = av.VideoFrame.from_ndarray(grey, format="gray").reformat(format="yuv420p")
+            gray = np.clip(picture, 0, 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(gray, format="gray").reformat(format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, 25)
             film.mux(stream.encode(frame))
         film.mux(stream.encode(None))
@@ -83,8 +83,8 @@ class Parts:
     def reader(self) -> FilmReader:
         return FilmReader(self.info, DecodeOptions(), self.size)
 
-    def writer(self) -> PartWriter:
-        return PartWriter(self.part, self.info, EncodeOptions(), depth=8, full_range=False)
+    def writer(self) -> SegmentWriter:
+        return SegmentWriter(self.part, self.info, EncodeOptions(), depth=8, full_range=False)
 
     def decode(self) -> float:
         return fps(self.frames, lambda: [None for _ in self.reader()])
@@ -109,7 +109,7 @@ class Parts:
         return fps(self.frames, work)
 
     def network(self) -> float:
-        batch = np.stack([frame.grey for frame in self.kept[:4]])
+        batch = np.stack([frame.gray for frame in self.kept[:4]])
         self.colorizer.ab(batch)
         return fps(4 * NETWORK_BATCHES, lambda: [self.colorizer.ab(batch) for _ in range(NETWORK_BATCHES)])
 

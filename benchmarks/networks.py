@@ -79,11 +79,11 @@ def milliseconds(run: Callable[[], object], device: str, repeat: int) -> float:
     return best * 1000
 
 
-def gmac(name: str, grey_size: tuple[int, int]) -> float:
+def gmac(name: str, gray_size: tuple[int, int]) -> float:
     """Multiply-accumulates of one frame, counted without computing anything."""
     network = BUILDERS[name]().eval().requires_grad_(False).to("meta")
     module = cast(ColorNetwork, network)
-    width, height = grey_size
+    width, height = gray_size
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         module(torch.empty_like(module.prepare(torch.empty(1, 1, height, width, device="meta"))))
     return counter.get_total_flops() / 2 / 1e9
@@ -98,8 +98,8 @@ def measure(name: str, device: str, repeat: int) -> dict[str, object]:
     module = cast(ColorNetwork, network)
     # soft noise, as a picture has more large forms than small ones
     noise = torch.rand(16, 1, 16, 16, generator=torch.Generator().manual_seed(1))
-    grey = nn.functional.interpolate(noise, (height, width), mode="bicubic").clamp(0, 1).to(device)
-    x = module.prepare(grey)
+    gray = nn.functional.interpolate(noise, (height, width), mode="bicubic").clamp(0, 1).to(device)
+    x = module.prepare(gray)
     answers: dict[str, Tensor] = {}
     speeds = {}
     half, batch = (torch.float16, 16) if device == "cuda" else (torch.bfloat16, 4)

@@ -36,11 +36,11 @@ def make_piece(path: Path) -> None:
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
         for number, picture in enumerate(PHOTOS):
             photo = picture()
-            grey = photo if photo.ndim == 2 else cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
-            scale = 1.3 * max(SIZE[0] / grey.shape[1], SIZE[1] / grey.shape[0])
+            gray = photo if photo.ndim == 2 else cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+            scale = 1.3 * max(SIZE[0] / gray.shape[1], SIZE[1] / gray.shape[0])
             for step in range(SHOT_FRAMES):
                 view = np.array([[scale, 0, -step * 0.6], [0, scale, -step * 0.3]], np.float32)
-                frame = av.VideoFrame.from_ndarray(cv2.warpAffine(grey, view, SIZE), format="gray").reformat(format="yuv420p")
+                frame = av.VideoFrame.from_ndarray(cv2.warpAffine(gray, view, SIZE), format="gray").reformat(format="yuv420p")
                 frame.pts, frame.time_base = number * SHOT_FRAMES + step, Fraction(1, RATE)
                 film.mux(stream.encode(frame))
         film.mux(stream.encode())

@@ -44,7 +44,7 @@ CUT_ROUNDS = 4  # times through all clips, for every kind of film
 
 
 @dataclass(frozen=True)
-class Measured:
+class TrialResult:
     """`score` and `psnr_db` of the painted picture, and the ab warp error before painting, of the float ab at render size."""
 
     score: Score
@@ -67,7 +67,7 @@ class Clip:
     def painted(self, frame: FilmFrame) -> RGB8:
         """The frame as a viewer gets it."""
         assert frame.ab is not None
-        chroma = self.painter.chroma(frame.luma, frame.grey, frame.ab)
+        chroma = self.painter.chroma(frame.luma, frame.gray, frame.ab)
         planes = np.concatenate([frame.luma.ravel(), chroma.ravel()]).reshape(-1, frame.luma.shape[1])
         picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         return picture.to_ndarray(format="rgb24", src_colorspace=self.matrix, src_color_range="MPEG")
@@ -81,7 +81,7 @@ def load(path: Path, colorizer: Colorizer, render_factor: int) -> Clip:
     frames = list(colorizer.colorize(FilmReader(info, DecodeOptions(), size)))
     flow = make_flow("dis-fine")
     motions = [None, *(motion_between(a.luma, b.luma, flow) for a, b in pairwise(frames))]
-    small_motions = [None, *(motion_between(a.grey, b.grey, flow) for a, b in pairwise(frames))]
+    small_motions = [None, *(motion_between(a.gray, b.gray, flow) for a, b in pairwise(frames))]
     samples = SampleRange.of(8, full=False)
     half = (video.width // 2, video.height // 2)
     painter = Painter(video.matrix, samples, samples, 8, half)
@@ -97,7 +97,7 @@ def with_noise(frames: list[FilmFrame]) -> list[FilmFrame]:
     for frame in frames:
         assert frame.ab is not None
         blots = rng.normal(0, NOISE_AB, (2, NOISE_GRID[1], NOISE_GRID[0])).astype(np.float32)
-        size = frame.grey.shape[::-1]
+        size = frame.gray.shape[::-1]
         changed = copy.copy(frame)
         changed.ab = frame.ab + np.stack([cv2.resize(blot, size, interpolation=cv2.INTER_CUBIC) for blot in blots])
         noisy.append(changed)
@@ -112,7 +112,7 @@ def smoothed(frames: list[FilmFrame], smoothing: float, lookahead: int) -> Itera
     yield from smoother.flush()
 
 
-def measure(clip: Clip, frames: list[FilmFrame]) -> Measured:
+def measure(clip: Clip, frames: list[FilmFrame]) -> TrialResult:
     """The measures of stillness, and the PSNR to the true colours."""
     meter, psnr, raw = TemporalMeter(), [], []
     before: NDArray[np.float32] | None = None
@@ -126,25 +126,25 @@ def measure(clip: Clip, frames: list[FilmFrame]) -> Measured:
             raw.append(warp_error(before, now, small_motion))
         before = now
     meter.end_shot()
-    return Measured(meter.film(), mean(psnr), mean(raw))
+    return TrialResult(meter.film(), mean(psnr), mean(raw))
 
 
-def flat_film(clip: Clip, colour: NDArray[np.float32]) -> list[FilmFrame]:
+def flat_film(clip: Clip, color: NDArray[np.float32]) -> list[FilmFrame]:
     """The frames in one single colour (2,), to see what their light and eight-bit chroma alone contribute."""
     flat = [copy.copy(frame) for frame in clip.frames]
     for frame in flat:
-        frame.ab = np.ones((2, *frame.grey.shape), np.float32) * colour[:, None, None]
+        frame.ab = np.ones((2, *frame.gray.shape), np.float32) * color[:, None, None]
     return flat
 
 
-def row(label: str, now: Measured, base: Measured) -> str:
+def row(label: str, now: TrialResult, base: TrialResult) -> str:
     """A line of the table: the measures as shares of the unsmoothed ones."""
     shares = [now.raw_warp_ab / base.raw_warp_ab]
     shares += [getattr(now.score, name) / getattr(base.score, name) for name in ("warp_ab", "warp_rgb", "cdc", "cf")]
     return f"| {label} | " + " | ".join(f"{share:.3f}" for share in shares) + f" | {now.psnr_db - base.psnr_db:+.2f} |"
 
 
-def values(label: str, measured: Measured) -> str:
+def values(label: str, measured: TrialResult) -> str:
     """A line of the table: the measures themselves."""
     score = measured.score
     numbers = f"{measured.raw_warp_ab:.3f} | {score.warp_ab:.3f} | {score.warp_rgb:.6f} | {score.cdc:.5f} | {score.cf:.1f}"
@@ -178,16 +178,16 @@ def cost_table(clips: list[Clip]) -> None:
         cropped = [copy.copy(frame) for frame in clip.frames]
         for frame in cropped:
             assert frame.ab is not None
-            frame.grey, frame.ab = (np.ascontiguousarray(planes[..., :256, :256]) for planes in (frame.grey, frame.ab))
+            frame.gray, frame.ab = (np.ascontiguousarray(planes[..., :256, :256]) for planes in (frame.gray, frame.ab))
         began = time.process_time()
         count = len(list(smoothed(cropped, SmoothOptions.smoothing, SmoothOptions.lookahead)))
         costs.append((time.process_time() - began) / count * 1000)
     print(f"{np.median(costs):.1f} ms a frame on one core ({min(costs):.1f} to {max(costs):.1f})", flush=True)
 
 
-def worse(grey: NDArray[np.uint8], film: str, number: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def worse(gray: NDArray[np.uint8], film: str, number: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """A frame as on a film with that fault."""
-    picture = grey.astype(np.float32)
+    picture = gray.astype(np.float32)
     if "lamp" in film:
         picture *= rng.uniform(0.75, 1.25)
     if "flash" in film and number % PIECE_FRAMES == PIECE_FRAMES // 2:
@@ -197,10 +197,10 @@ def worse(grey: NDArray[np.uint8], film: str, number: int, rng: np.random.Genera
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def found_cuts(greys: list[NDArray[np.uint8]]) -> set[int]:
+def found_cuts(grays: list[NDArray[np.uint8]]) -> set[int]:
     """The indices of the frames that begin a shot, but the first."""
     detector = ShotDetector()
-    frames = [FilmFrame(index=i, pts=i, luma=grey, grey=grey) for i, grey in enumerate(greys)]
+    frames = [FilmFrame(index=i, pts=i, luma=gray, gray=gray) for i, gray in enumerate(grays)]
     decided = [done for frame in frames for done in detector.push(frame)] + detector.flush()
     return {b.index for a, b in pairwise(decided) if a.shot != b.shot}
 
@@ -208,7 +208,7 @@ def found_cuts(greys: list[NDArray[np.uint8]]) -> set[int]:
 def cut_table(clips: list[Clip]) -> None:
     """Print how well cuts are found where pieces of the clips are joined, as they are and on worse film."""
     rng = np.random.default_rng(0)
-    size = clips[0].frames[0].grey.shape[::-1]
+    size = clips[0].frames[0].gray.shape[::-1]
     print("\n### cuts\n\n| film | cuts | found | false | F1 |\n|---|---|---|---|---|")
     for film in ("as it is", "lamp", "grain", "lamp and grain", "lamp, grain, and a flash in every shot"):
         true = found = hits = 0
@@ -216,13 +216,13 @@ def cut_table(clips: list[Clip]) -> None:
             order = [clips[i] for _ in range(3) for i in rng.permutation(len(clips))]
             order = [a for a, b in pairwise([*order, None]) if a is not b]  # the same clip twice in a row would be no cut
             starts = [int(rng.integers(0, len(clip.frames) - PIECE_FRAMES)) for clip in order]
-            greys = [
-                cv2.resize(frame.grey, size)
+            grays = [
+                cv2.resize(frame.gray, size)
                 for clip, start in zip(order, starts, strict=True)
                 for frame in clip.frames[start : start + PIECE_FRAMES]
             ]
             truth = {i * PIECE_FRAMES for i in range(1, len(order))}
-            answer = found_cuts([worse(grey, film, i, rng) for i, grey in enumerate(greys)])
+            answer = found_cuts([worse(gray, film, i, rng) for i, gray in enumerate(grays)])
             true, found, hits = true + len(truth), found + len(answer), hits + len(truth & answer)
         print(f"| {film} | {true} | {hits} | {found - hits} | {2 * hits / (true + found):.3f} |", flush=True)
 

@@ -1,4 +1,4 @@
-"""What can go wrong, and the exit code of each.
+"""The errors of this program, and the exit code of each.
 
     DeoldifyVideoError        1   base class; never raised itself
     +-- UsageError            2   an option or a combination of options that cannot work

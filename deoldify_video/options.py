@@ -113,7 +113,7 @@ class EncodeOptions:
 
 @dataclass(frozen=True)
 class JobOptions:
-    """What a run may do beyond the ordinary; none of it changes the pictures.
+    """Permissions of a run beyond the ordinary; none of them changes the pictures.
 
     `restart` forgets what an unfinished run has made; `force` takes a film that is in colour already; `allow_truncated` takes one
     that ends before its declared end; `verify` reads the finished film back and compares it with the source.

@@ -32,12 +32,12 @@ def colorize_photo(
     """Colorize the photo `source` into `output`, whose ending names the format. Raises the errors of `deoldify_video.errors`."""
     opened = OpenPhoto(Path(source), Path(output), options or FilmOptions(), colorizer)
     began = time.monotonic()
-    ab = opened.colorizer.ab(opened.grey[None])[0]
+    ab = opened.colorizer.ab(opened.gray[None])[0]
     return opened.finish(ab, time.monotonic() - began)
 
 
 class OpenPhoto:
-    """A photo on its way: opening it makes `grey`, what the network is to see, uint8 (h, w); `finish` takes its answer.
+    """A photo on its way: opening it makes `gray`, what the network is to see, uint8 (h, w); `finish` takes its answer.
 
     `colorizer` is what is to answer: the one that is given, told the photo's colour hints, or else one made from the options.
 
@@ -56,19 +56,19 @@ class OpenPhoto:
             colorizer = colorizer.with_hints(read_hints(options.color.hints, width, height))
         self.colorizer = colorizer
         self._factor = options.color.render_factor or colorizer.spec.photo_render_factor
-        self.grey = network_view(self._photo.light, colorizer.spec.render_size(width, height, self._factor))
+        self.gray = network_view(self._photo.light, colorizer.spec.render_size(width, height, self._factor))
         self._seconds = time.monotonic() - began
 
     @property
     def held_bytes(self) -> int:
-        """What the photo takes in memory while it is open."""
+        """Bytes that the photo takes in memory while it is open."""
         return self._photo.light.nbytes + (0 if self._photo.alpha is None else self._photo.alpha.nbytes)
 
     def finish(self, ab: NDArray[np.float32], network_s: float) -> Report:
         """Write the photo in the colours `ab`, float32 (2, h, w) in Lab units, which took the network `network_s`."""
         began = time.monotonic()
         with output_file(self._output) as temporary:
-            write_photo(temporary, self._photo, spread_colours(self._photo.light, self.grey, ab))
+            write_photo(temporary, self._photo, spread_colors(self._photo.light, self.gray, ab))
         seconds = self._seconds + network_s + time.monotonic() - began
         colorizer = self.colorizer
         return Report(
@@ -83,8 +83,8 @@ class OpenPhoto:
             device=str(colorizer.device),
             precision=colorizer.precision,
             render_factor=self._factor,
-            render_size=(self.grey.shape[1], self.grey.shape[0]),
-            warnings=["the photo has colours already; they were replaced."] if self._photo.colourful else [],
+            render_size=(self.gray.shape[1], self.gray.shape[0]),
+            warnings=["the photo has colours already; they were replaced."] if self._photo.colorful else [],
         )
 
 
@@ -111,11 +111,11 @@ def colorize_photos(
         except DeoldifyVideoError as error:
             yield number, error
             continue
-        group = waiting.setdefault(opened.grey.shape, [])
+        group = waiting.setdefault(opened.gray.shape, [])
         group.append((number, opened))
         held = sum(photo.held_bytes for photos in waiting.values() for _, photo in photos)
         if len(group) >= at_once:
-            yield from _finish(waiting.pop(opened.grey.shape), colorizer)
+            yield from _finish(waiting.pop(opened.gray.shape), colorizer)
         elif held > _HELD_BYTES:
             for shape in list(waiting):
                 yield from _finish(waiting.pop(shape), colorizer)
@@ -126,7 +126,7 @@ def colorize_photos(
 def _finish(group: list[tuple[int, OpenPhoto]], colorizer: Colorizer) -> Iterator[tuple[int, Report | DeoldifyVideoError]]:
     began = time.monotonic()
     try:
-        planes = colorizer.ab(np.stack([photo.grey for _, photo in group]))  # (B, 2, h, w)
+        planes = colorizer.ab(np.stack([photo.gray for _, photo in group]))  # (B, 2, h, w)
     except DeoldifyVideoError as error:
         yield from ((number, error) for number, _ in group)
         return
@@ -139,16 +139,16 @@ def _finish(group: list[tuple[int, OpenPhoto]], colorizer: Colorizer) -> Iterato
 
 
 def network_view(light: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """What the network sees of `light` (H, W) in [0, 1] at `size` (width, height): grey uint8 (h, w), full range."""
+    """`light` (H, W) in [0, 1] as the network sees it at `size` (width, height): grey uint8 (h, w), full range."""
     enlarges = size[0] > light.shape[1]
     small = cv2.resize(light, size, interpolation=cv2.INTER_LINEAR if enlarges else cv2.INTER_AREA)
     return np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
 
 
-def spread_colours(light: NDArray[np.float32], grey: NDArray[np.uint8], ab: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Chroma for `light` (H, W) from the colours `ab` (2, h, w) in Lab units that the network found on `grey` (h, w).
+def spread_colors(light: NDArray[np.float32], gray: NDArray[np.uint8], ab: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Chroma for `light` (H, W) from the colours `ab` (2, h, w) in Lab units that the network found on `gray` (h, w).
 
     Returns float32 (2, H, W) in -0.5..0.5 of `PHOTO_MATRIX`.
     """
-    planes = ab_to_chroma(grey, ab, PHOTO_MATRIX)
-    return guided_upsample(planes, grey.astype(np.float32) * np.float32(1 / 255), light)
+    planes = ab_to_chroma(gray, ab, PHOTO_MATRIX)
+    return guided_upsample(planes, gray.astype(np.float32) * np.float32(1 / 255), light)

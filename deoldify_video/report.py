@@ -1,4 +1,4 @@
-"""What a run tells about itself: progress while it lasts, a report at its end."""
+"""A run about itself: progress while it lasts, a report at its end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Report:
-    """What was done. `seconds` is wall time, `fps` frames per second of it; `warnings` are sentences for the user,
+    """The outcome of a run. `seconds` is wall time, `fps` frames per second of it; `warnings` are sentences for the user,
     `notes` too: what was chosen for them, and why.
 
     A film was made in so many `segments`, and `resumed_frames` of its frames were finished by an earlier run; `verification` is what

@@ -28,9 +28,9 @@ def main(output: Path, photos: list[Path]) -> None:
     rows = []
     for photo in photos:
         with tempfile.TemporaryDirectory() as folder:
-            coloured = Path(folder) / "coloured.png"
-            colorize_photo(photo, coloured, options, colorizer=colorizer)
-            rows.append(side_by_side(_read(photo), _read(coloured)))
+            colored = Path(folder) / "coloured.png"
+            colorize_photo(photo, colored, options, colorizer=colorizer)
+            rows.append(side_by_side(_read(photo), _read(colored)))
     width = max(row.shape[1] for row in rows)
     padded = [
         cv2.copyMakeBorder(row, 0, GAP_PX, 0, width - row.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3) for row in rows

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data, io
 
-from deoldify_video.color.gray import grey_of
+from deoldify_video.color.gray import gray_of
 
 WIDTH, HEIGHT, FRAME_RATE = 640, 480, 25
 AUDIO_RATE = 22050
@@ -31,7 +31,7 @@ WEAVE_PX = 0.5  # how far the picture wanders in the gate
 FLICKER = 0.02  # standard deviation of the lamp's light
 SUPERSAMPLING = 2  # camera moves are made on a picture of twice the size, so that they stay smooth
 
-Grey = NDArray[np.float32]
+Gray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ def main(folder: Path) -> None:
     write_photos(folder)
 
 
-def photograph(name: str) -> Grey:
+def photograph(name: str) -> Gray:
     """A photograph's light, float32 (H, W) in 0..255. Read from the installed package: nothing is downloaded."""
-    return grey_of(io.imread(Path(data.__file__).parent / name)[..., :3]) * 255
+    return gray_of(io.imread(Path(data.__file__).parent / name)[..., :3]) * 255
 
 
 def write_film(path: Path) -> None:
@@ -94,7 +94,7 @@ def write_film(path: Path) -> None:
         container.mux(audio.encode(None))
 
 
-def picture_frame(picture: Grey) -> av.VideoFrame:
+def picture_frame(picture: Gray) -> av.VideoFrame:
     """Light (H, W) in 0..255 as a frame: luma in the limited range, chroma neutral."""
     frame = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
     luma = np.rint(16 + picture * (219 / 255)).astype(np.uint8)
@@ -105,7 +105,7 @@ def picture_frame(picture: Grey) -> av.VideoFrame:
     return frame
 
 
-def camera() -> Iterator[Grey]:
+def camera() -> Iterator[Gray]:
     """The shots, frame by frame: pans and zooms that begin and end softly, cuts between them."""
     for shot in SHOTS:
         picture = photograph(shot.photograph)
@@ -126,8 +126,8 @@ def _numbers(view: View) -> tuple[float, float, float]:
     return view.x, view.y, view.zoom
 
 
-def projected(pictures: Iterator[Grey]) -> Iterator[Grey]:
-    """What an old projector makes of them: weave, flicker, a darker rim, grain, dust and a scratch. Light in 0..255."""
+def projected(pictures: Iterator[Gray]) -> Iterator[Gray]:
+    """The pictures as an old projector shows them: weave, flicker, a darker rim, grain, dust and a scratch. Light in 0..255."""
     rng = np.random.default_rng(1927)
     y, x = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
     rim = (1 - 0.18 * (x**2 + y**2) ** 1.5 / 2).astype(np.float32)
@@ -148,16 +148,16 @@ def projected(pictures: Iterator[Grey]) -> Iterator[Grey]:
         yield np.clip(aged, 0, 255)
 
 
-def _add_dust(picture: Grey, rng: np.random.Generator) -> None:
+def _add_dust(picture: Gray, rng: np.random.Generator) -> None:
     for _ in range(rng.integers(1, 3)):
-        centre = (int(rng.integers(WIDTH)), int(rng.integers(HEIGHT)))
+        center = (int(rng.integers(WIDTH)), int(rng.integers(HEIGHT)))
         axes = (int(rng.integers(1, 4)), int(rng.integers(1, 3)))
         cv2.ellipse(
-            picture, centre, axes, float(rng.uniform(0, 180)), 0, 360, float(rng.choice([15.0, 235.0])), -1, cv2.LINE_AA
+            picture, center, axes, float(rng.uniform(0, 180)), 0, 360, float(rng.choice([15.0, 235.0])), -1, cv2.LINE_AA
         )
 
 
-def _add_scratch(picture: Grey, column: float) -> None:
+def _add_scratch(picture: Gray, column: float) -> None:
     distance = np.abs(np.arange(WIDTH, dtype=np.float32) - np.float32(column))
     picture += 35 * np.clip(1 - distance, 0, 1)
 

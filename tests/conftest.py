@@ -37,7 +37,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the developer has configured for themselves is nobody's test."""
+    """Keep the developer's own configuration out of the tests."""
     for name in [name for name in os.environ if name.startswith("DEOLDIFY_VIDEO_")]:
         monkeypatch.delenv(name)
     empty = tmp_path_factory.getbasetemp() / "no-config.toml"
@@ -46,8 +46,8 @@ def no_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments of 8 to 12 frames, and stretches of hardly more."""
+def short_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of 8 to 12 frames, and ranges of hardly more."""
     for path, frames in short.LENGTHS.items():
         monkeypatch.setattr(f"deoldify_video.{path}", frames)
 
@@ -60,8 +60,8 @@ class StubNetwork(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
         self.batches: list[int] = []  # sizes of the batches seen
 
-    def prepare(self, grey: Tensor) -> Tensor:
-        return grey
+    def prepare(self, gray: Tensor) -> Tensor:
+        return gray
 
     def forward(self, x: Tensor) -> Tensor:
         self.batches.append(len(x))

@@ -64,18 +64,18 @@ def dissolve(first, second, length):
     return first[:-length] + mixed + second[length:]
 
 
-def film_frames(greys, abs_=None, shots=None):
+def film_frames(grays, abs_=None, shots=None):
     """Frames as the pipeline carries them."""
     return [
         FilmFrame(
             index=i,
             pts=i,
-            luma=grey,
-            grey=grey,
+            luma=gray,
+            gray=gray,
             shot=shots[i] if shots else 0,
             ab=None if abs_ is None else np.ascontiguousarray(abs_[i], np.float32),
         )
-        for i, grey in enumerate(greys)
+        for i, gray in enumerate(grays)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Short segments and stretches, so that a film of two seconds has several: in tests, and in the processes of a cluster."""
+"""Short segments and ranges, so that a film of two seconds has several: in tests, and in the processes of a cluster."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 LENGTHS = {
     "film.pipeline.MIN_SEGMENT_FRAMES": 8,
     "film.pipeline.MAX_SEGMENT_FRAMES": 12,
-    "film.partition.STRETCH_FRAMES": 10,
-    "film.cut_search.GLANCE_FRAMES": 50,
+    "film.partition.RANGE_FRAMES": 10,
+    "film.cut_search.SEARCH_FRAMES": 50,
     "film.cut_search.OVERLAP_FRAMES": 40,
 }
 
 
 def setup_hook() -> Callable[[], None]:
-    """What every process of a cluster does first. Refers to nothing in the tests, which those processes do not find."""
+    """The first thing that every process of a cluster does. Refers to nothing in the tests, which those processes do not find."""
     lengths = LENGTHS
 
     def set_lengths() -> None:

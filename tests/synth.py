@@ -160,7 +160,7 @@ def sound_packets(path: Path, stream: int = 0) -> list[tuple[Fraction, str]]:
         ]
 
 
-def colourfulness(path: Path) -> float:
+def colorfulness(path: Path) -> float:
     """Mean distance of Cb and Cr from neutral, in eight-bit codes."""
     chroma = np.stack([np.stack(planes(path, number)) for number in (1, 2)]).astype(np.float32)
     unit = 1 if chroma.max() < 256 else 1 << (int(chroma.max()).bit_length() - 8)

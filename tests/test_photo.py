@@ -16,19 +16,19 @@ from deoldify_video.media.photo_io import read_photo
 from deoldify_video.options import EncodeOptions, FilmOptions
 from deoldify_video.photo import colorize_photo
 
-GREY_WEIGHTS = np.array([0.299, 0.587, 0.114])
+GRAY_WEIGHTS = np.array([0.299, 0.587, 0.114])
 SIZE = (75, 51)
 
 
-def grey(depth=8):
+def gray(depth=8):
     return light(3, SIZE, depth=depth, full=True)
 
 
-def grey_again(path, depth=8):
+def gray_again(path, depth=8):
     """Luma (H, W) in code values of the given depth, of a picture read by OpenCV."""
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert pixels.dtype == (np.uint8 if depth == 8 else np.uint16)
-    return pixels[..., 2::-1] @ GREY_WEIGHTS
+    return pixels[..., 2::-1] @ GRAY_WEIGHTS
 
 
 def spread(path):
@@ -38,13 +38,13 @@ def spread(path):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
-def test_every_format_comes_back_coloured_under_the_same_light(tmp_path, stub_colorizer, suffix):
+def test_every_format_comes_back_colored_under_the_same_light(tmp_path, stub_colorizer, suffix):
     source, output = tmp_path / f"old{suffix}", tmp_path / f"new{suffix}"
-    Image.fromarray(grey()).save(source, **({"quality": 95} if suffix != ".tif" else {}))
+    Image.fromarray(gray()).save(source, **({"quality": 95} if suffix != ".tif" else {}))
     report = colorize_photo(source, output, colorizer=stub_colorizer)
     assert (report.kind, report.frames, report.warnings) == ("photo", 1, [])
     before = read_photo(source).light * 255
-    difference = np.abs(grey_again(output) - before)
+    difference = np.abs(gray_again(output) - before)
     assert difference.max() <= 1 if suffix in (".png", ".tif") else difference.mean() < 1.5
     assert spread(output) > 5
 
@@ -53,12 +53,12 @@ def test_every_format_comes_back_coloured_under_the_same_light(tmp_path, stub_co
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_sixteen_bits_stay_sixteen_bits(tmp_path, stub_colorizer, suffix, channels):
     source, output = tmp_path / f"old{suffix}", tmp_path / f"new{suffix}"
-    pixels = grey(16)
+    pixels = gray(16)
     if channels > 1:
         pixels = np.dstack([pixels] * 3 + [np.full_like(pixels, 40_000)] * (channels - 3))
     cv2.imwrite(str(source), pixels)
     colorize_photo(source, output, colorizer=stub_colorizer)
-    assert np.abs(grey_again(output, 16) - grey(16)).max() <= 1
+    assert np.abs(gray_again(output, 16) - gray(16)).max() <= 1
     written = cv2.imread(str(output), cv2.IMREAD_UNCHANGED)
     assert written.shape[2] == (4 if channels == 4 else 3)
     if channels == 4:
@@ -69,7 +69,7 @@ def test_sixteen_bits_stay_sixteen_bits(tmp_path, stub_colorizer, suffix, channe
 def test_what_is_known_of_a_picture_of_sixteen_bits_is_kept(tmp_path, stub_colorizer, suffix):
     source, output = tmp_path / "old.tif", tmp_path / f"new{suffix}"
     described = [(0x010E, "s", 0, "the yard", True), (0x8298, "s", 0, "Lumière".encode(), True)]
-    tifffile.imwrite(source, grey(16), metadata=None, software="scanner", resolution=(300, 300), extratags=described)
+    tifffile.imwrite(source, gray(16), metadata=None, software="scanner", resolution=(300, 300), extratags=described)
     colorize_photo(source, output, colorizer=stub_colorizer)
     with Image.open(output) as image:
         kept = image.getexif()
@@ -80,9 +80,9 @@ def test_what_is_known_of_a_picture_of_sixteen_bits_is_kept(tmp_path, stub_color
 
 
 def test_sixteen_bits_into_jpeg_become_eight(tmp_path, stub_colorizer):
-    cv2.imwrite(str(tmp_path / "old.png"), grey(16))
+    cv2.imwrite(str(tmp_path / "old.png"), gray(16))
     colorize_photo(tmp_path / "old.png", tmp_path / "new.jpg", colorizer=stub_colorizer)
-    assert np.abs(grey_again(tmp_path / "new.jpg") - grey(16) / 257).mean() < 1.5
+    assert np.abs(gray_again(tmp_path / "new.jpg") - gray(16) / 257).mean() < 1.5
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -90,7 +90,7 @@ def test_orientation_is_applied_and_no_longer_claimed(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     exif[0x010E] = "the yard"
-    picture, turned = Image.fromarray(grey()), Image.fromarray(grey())
+    picture, turned = Image.fromarray(gray()), Image.fromarray(gray())
     turned.getexif()[0x0112] = orientation
     for suffix in (".png", ".tif"):
         source = tmp_path / f"old{suffix}"
@@ -108,7 +108,7 @@ def test_what_exif_says_of_the_picture_is_kept(tmp_path, stub_colorizer):
     exif.get_ifd(0x8769)[0x9003] = "1895:12:28 18:00:00"
     exif.get_ifd(0x8769)[0xA002] = 999
     exif.get_ifd(0x8825)[1] = "N"
-    Image.fromarray(grey()).save(tmp_path / "old.jpg", exif=exif)
+    Image.fromarray(gray()).save(tmp_path / "old.jpg", exif=exif)
     for suffix in (".jpg", ".png", ".tif", ".webp"):
         output = tmp_path / f"new{suffix}"
         colorize_photo(tmp_path / "old.jpg", output, colorizer=stub_colorizer)
@@ -122,8 +122,8 @@ def test_what_exif_says_of_the_picture_is_kept(tmp_path, stub_colorizer):
 
 def test_alpha_is_kept_where_the_format_has_it(tmp_path, stub_colorizer):
     alpha = np.linspace(0, 255, SIZE[0] * SIZE[1]).reshape(SIZE[::-1]).astype(np.uint8)
-    Image.fromarray(np.dstack([grey()] * 3 + [alpha])).save(tmp_path / "old.png")
-    Image.fromarray(np.dstack([grey()] * 3 + [alpha])).save(tmp_path / "old.tif")
+    Image.fromarray(np.dstack([gray()] * 3 + [alpha])).save(tmp_path / "old.png")
+    Image.fromarray(np.dstack([gray()] * 3 + [alpha])).save(tmp_path / "old.tif")
     for before, after in ((".png", ".png"), (".tif", ".tif"), (".png", ".webp"), (".png", ".jpg")):
         output = tmp_path / f"new{after}"
         colorize_photo(tmp_path / f"old{before}", output, colorizer=stub_colorizer)
@@ -131,15 +131,15 @@ def test_alpha_is_kept_where_the_format_has_it(tmp_path, stub_colorizer):
             assert image.mode == ("RGB" if after == ".jpg" else "RGBA")
             if after != ".jpg":
                 np.testing.assert_array_equal(np.asarray(image)[..., 3], alpha)
-            luma = np.asarray(image)[..., :3] @ GREY_WEIGHTS
-        assert np.abs(luma - grey())[alpha > 30].mean() < 1.5
+            luma = np.asarray(image)[..., :3] @ GRAY_WEIGHTS
+        assert np.abs(luma - gray())[alpha > 30].mean() < 1.5
 
 
 @pytest.mark.parametrize(
     ("mode", "suffix"), [("1", "png"), ("1", "tif"), ("P", "png"), ("P", "tif"), ("LA", "png"), ("LA", "tif"), ("CMYK", "tif")]
 )
 def test_unusual_kinds_of_pixels_are_read_in_their_light(tmp_path, mode, suffix):
-    picture = Image.fromarray(grey()).convert("RGB" if mode == "CMYK" else "L").convert(mode)
+    picture = Image.fromarray(gray()).convert("RGB" if mode == "CMYK" else "L").convert(mode)
     source = tmp_path / f"old.{suffix}"
     picture.save(source)
     photo = read_photo(source)
@@ -150,19 +150,19 @@ def test_unusual_kinds_of_pixels_are_read_in_their_light(tmp_path, mode, suffix)
 
 def test_srgb_profile_changes_nothing_and_another_is_converted(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    Image.fromarray(grey()).convert("RGB").save(tmp_path / "srgb.png", icc_profile=profile)
-    np.testing.assert_allclose(read_photo(tmp_path / "srgb.png").light * 255, grey(), atol=1e-3)
+    Image.fromarray(gray()).convert("RGB").save(tmp_path / "srgb.png", icc_profile=profile)
+    np.testing.assert_allclose(read_photo(tmp_path / "srgb.png").light * 255, gray(), atol=1e-3)
 
-    Image.fromarray(grey()).save(tmp_path / "linear.png", icc_profile=linear_grey_profile())
-    linear = grey() / 255
+    Image.fromarray(gray()).save(tmp_path / "linear.png", icc_profile=linear_gray_profile())
+    linear = gray() / 255
     expected = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     np.testing.assert_allclose(read_photo(tmp_path / "linear.png").light, expected, atol=0.01)
 
-    Image.fromarray(grey()).save(tmp_path / "broken.png", icc_profile=b"no profile")
-    np.testing.assert_allclose(read_photo(tmp_path / "broken.png").light * 255, grey(), atol=1e-3)
+    Image.fromarray(gray()).save(tmp_path / "broken.png", icc_profile=b"no profile")
+    np.testing.assert_allclose(read_photo(tmp_path / "broken.png").light * 255, gray(), atol=1e-3)
 
 
-def linear_grey_profile():
+def linear_gray_profile():
     """An ICC v2 profile for grey whose tone curve is the identity (ICC.1:2001-04: header, a table of tags, `wtpt` and `kTRC`)."""
 
     def number(value, size=4):
@@ -183,21 +183,21 @@ def linear_grey_profile():
     return header + table + body
 
 
-def test_the_output_names_its_colour_space(tmp_path, stub_colorizer):
-    Image.fromarray(grey()).save(tmp_path / "old.png")
+def test_the_output_names_its_color_space(tmp_path, stub_colorizer):
+    Image.fromarray(gray()).save(tmp_path / "old.png")
     colorize_photo(tmp_path / "old.png", tmp_path / "new.jpg", colorizer=stub_colorizer)
     with Image.open(tmp_path / "new.jpg") as image:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
     assert "sRGB" in ImageCms.getProfileDescription(profile)
 
 
-def test_colours_that_were_there_are_replaced_and_that_is_said(tmp_path, stub_colorizer):
-    pixels = np.dstack([grey(), grey() // 2, grey() // 3])
+def test_colors_that_were_there_are_replaced_and_that_is_said(tmp_path, stub_colorizer):
+    pixels = np.dstack([gray(), gray() // 2, gray() // 3])
     Image.fromarray(pixels).save(tmp_path / "old.png")
     report = colorize_photo(tmp_path / "old.png", tmp_path / "new.png", colorizer=stub_colorizer)
     assert len(report.warnings) == 1
     assert "colours" in report.warnings[0]
-    assert np.abs(grey_again(tmp_path / "new.png") - pixels @ GREY_WEIGHTS).max() <= 1
+    assert np.abs(gray_again(tmp_path / "new.png") - pixels @ GRAY_WEIGHTS).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (500, 20)])
@@ -237,7 +237,7 @@ def test_more_pixels_than_are_allowed_are_refused_before_they_are_decoded(tmp_pa
 
 def test_outputs_that_cannot_be_are_refused(tmp_path, stub_colorizer):
     source = tmp_path / "old.png"
-    Image.fromarray(grey()).save(source)
+    Image.fromarray(gray()).save(source)
     before = source.read_bytes()
     for output, error in [
         (tmp_path / "new.mp4", UsageError),
@@ -260,7 +260,7 @@ def test_a_photo_that_is_too_large_for_the_format_is_an_output_error(tmp_path, s
 
 def test_an_existing_photo_is_replaced_only_when_told(tmp_path, stub_colorizer):
     source, output = tmp_path / "old.png", tmp_path / "new.png"
-    Image.fromarray(grey()).save(source)
+    Image.fromarray(gray()).save(source)
     output.write_bytes(b"precious")
     with pytest.raises(OutputError, match="--overwrite"):
         colorize_photo(source, output, colorizer=stub_colorizer)

@@ -33,7 +33,7 @@ def make_samples():
     return module
 
 
-def test_the_newsreel_is_grey_with_sound():
+def test_the_newsreel_is_gray_with_sound():
     info = probe(NEWSREEL)
     video = info.video
     assert info.size_bytes < MAX_BYTES
@@ -57,7 +57,7 @@ def test_the_cuts_of_the_newsreel_are_found_in_spite_of_dust_and_flicker(make_sa
 
 
 @pytest.mark.parametrize("name", ["astronaut.jpg", "chelsea.jpg", "coffee.png"])
-def test_photos_are_grey(name):
+def test_photos_are_gray(name):
     with Image.open(SAMPLES / name) as image:
         assert image.mode == "L"
         assert min(image.size) >= 300
@@ -72,7 +72,7 @@ def test_the_photos_are_what_the_script_makes(make_samples, tmp_path):
         assert difference.max() < 16
 
 
-def test_every_sample_has_its_source_and_licence():
+def test_every_sample_has_its_source_and_license():
     text = (SAMPLES / "README.md").read_text()
     for path in SAMPLES.iterdir():
         if path.is_file() and path.name != "README.md":

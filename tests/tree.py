@@ -15,11 +15,11 @@ ODD_FILM = b"r\xe9el \xff.mp4"  # no valid UTF-8
 EXPECTED = {"done": 52, "failed": 4, "skipped": 4}
 
 
-def make_photo(path: Path, number: int = 0, *, size: tuple[int, int] = (64, 48), colour: bool = False) -> Path:
-    """A photo that no other one equals; `colour` gives it colours of several hues at equal light."""
-    grey = light(number, size, shot=100 + number, full=True)
-    picture = np.dstack([grey] * 3)
-    if colour:
+def make_photo(path: Path, number: int = 0, *, size: tuple[int, int] = (64, 48), color: bool = False) -> Path:
+    """A photo that no other one equals; `color` gives it colours of several hues at equal light."""
+    gray = light(number, size, shot=100 + number, full=True)
+    picture = np.dstack([gray] * 3)
+    if color:
         rng = np.random.default_rng(number)
         hues = np.kron(rng.uniform(-90, 90, (size[1] // 16, size[0] // 16, 3)), np.ones((16, 16, 1)))
         picture = np.clip(picture * 0.3 + 90 + hues, 0, 255).astype(np.uint8)
@@ -27,11 +27,11 @@ def make_photo(path: Path, number: int = 0, *, size: tuple[int, int] = (64, 48),
     return path
 
 
-def make_colour_film(path: Path, folder: Path) -> Path:
+def make_color_film(path: Path, folder: Path) -> Path:
     """A film in colour: the photo of many hues, shown for a while."""
     import av
 
-    still = make_photo(folder / ".hues.png", 7, colour=True)
+    still = make_photo(folder / ".hues.png", 7, color=True)
     with Image.open(still) as image, av.open(str(path), "w") as target:
         stream = target.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -67,8 +67,8 @@ def make_tree(root: Path, *, films: int = FILMS, photos: int = PHOTOS, frames: i
     cut = make_photo(odd / "cut.png", 901).read_bytes()
     (odd / "cut.png").write_bytes(cut[: len(cut) // 2])
     (odd / "notes.txt").write_text("Found in the cellar.\n")
-    make_colour_film(odd / "in colour.mp4", odd)
-    make_photo(odd / "in colour.png", 902, colour=True)
+    make_color_film(odd / "in colour.mp4", odd)
+    make_photo(odd / "in colour.png", 902, color=True)
     shutil.copy(root / "photos/album one/photo 00.jpg", odd / "the same photo.jpg")
     (odd / ".hidden.mp4").write_bytes(b"left alone")
     return root

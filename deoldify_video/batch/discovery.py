@@ -1,4 +1,4 @@
-"""What lies in the archives: every file found, looked into where it is new or has changed, and entered in the manifest."""
+"""Finds every file of the archives, inspects those that are new or have changed, and enters them in the manifest."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 from deoldify_video.batch.manifest import DONE, PENDING, SKIPPED, Item, Manifest
 from deoldify_video.batch.naming import DEFAULT_NAME, folded, output_path
 from deoldify_video.errors import InputError, UsageError
-from deoldify_video.media.files import file_hash
+from deoldify_video.media.files import hash_file_ends
 from deoldify_video.options import EncodeOptions
 
-_LOOKED_AT_PX = 256  # photos are looked at for colour at about this size
+_INSPECTED_PX = 256  # photos are looked at for colour at about this size
 _AT_ONCE = 200  # files that are entered together
 LINK = "is a link; --follow-links takes it"
 
@@ -94,7 +94,7 @@ def _walk(folder: Path, out: Path, *, follow_links: bool, above: frozenset[tuple
             yield path
 
 
-def catalogue(manifest: Manifest, search: Search, run: int, on_file: Callable[[int], None] = lambda count: None) -> int:
+def discover(manifest: Manifest, search: Search, run: int, on_file: Callable[[int], None] = lambda count: None) -> int:
     """Enter every file that `search` finds, as seen by `run`; returns how many there are.
 
     Files whose size and time stamp are as they were are not opened again. `on_file` is called with the number of files so far.
@@ -102,7 +102,7 @@ def catalogue(manifest: Manifest, search: Search, run: int, on_file: Callable[[i
     count = 0
     files = search.files()
     while batch := list(islice(files, _AT_ONCE)):
-        with manifest.at_once():
+        with manifest.transaction():
             for found in batch:
                 _enter(manifest, found, search, run)
                 count += 1
@@ -122,7 +122,7 @@ def _enter(manifest: Manifest, found: Found, search: Search, run: int) -> None:
     else:
         facts |= {"size": about.st_size, "mtime_ns": about.st_mtime_ns}
         if item is None or _has_changed(item, about):
-            facts |= _look_into(found.path, about.st_size) | {"duplicate_of": None}
+            facts |= _inspect(found.path, about.st_size) | {"duplicate_of": None}
     kind = facts.get("kind") or (item.kind if item else "other")
     target = output_path(found.relative, kind, search.name, search.codec) if kind in ("film", "photo") else ""
     facts |= {"target": target, "folded": folded(target)}
@@ -156,18 +156,18 @@ def _has_changed(item: Item, about: os.stat_result) -> bool:
     return (item.size, item.mtime_ns) != (about.st_size, about.st_mtime_ns) or not item.hash
 
 
-def _look_into(path: Path, size: int) -> dict[str, Any]:
-    """What is in a file: kind, size of the picture, length, whether it is in colour."""
-    from deoldify_video.media.inspect_content import look
+def _inspect(path: Path, size: int) -> dict[str, Any]:
+    """The columns of the manifest that a file itself gives: kind, size of the picture, length, whether it is in colour."""
+    from deoldify_video.media.inspect_content import inspect_content
     from deoldify_video.media.probe import probe
 
     try:
-        digest = file_hash(path, size)
+        digest = hash_file_ends(path, size)
     except OSError as error:
         return {"kind": "other", "reason": f"cannot be read: {error.strerror}", "hash": ""}
     try:
         info = probe(path)
-        coloured = photo_in_colour(path) if info.kind == "photo" else look(info).in_colour
+        colored = photo_in_color(path) if info.kind == "photo" else inspect_content(info).in_color
     except InputError as error:
         return {"kind": "other", "reason": str(error).removeprefix(f"{path} ").rstrip("."), "hash": digest}
     video = info.video
@@ -182,28 +182,28 @@ def _look_into(path: Path, size: int) -> dict[str, Any]:
         "duration_s": info.duration_s if info.kind == "film" else 0.0,
         "frames": frames,
         "codec": video.codec,
-        "coloured": int(coloured),
+        "coloured": int(colored),
         "turn": width * 100_000 + height if info.kind == "photo" else -frames,
     }
 
 
-def photo_in_colour(path: Path) -> bool:
+def photo_in_color(path: Path) -> bool:
     """Whether a photo has several colours at equal light, by a small copy of it; a tinted one counts as grey, as a film does."""
     import av
     import numpy as np
     from PIL import Image
 
-    from deoldify_video.media.inspect_content import COLOUR_LEVELS, colour_spread
+    from deoldify_video.media.inspect_content import COLOR_LEVELS, color_spread
 
     try:
         with Image.open(path) as image:
-            image.draft("RGB", (_LOOKED_AT_PX, _LOOKED_AT_PX))
+            image.draft("RGB", (_INSPECTED_PX, _INSPECTED_PX))
             if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I"):
                 return False
-            small = image.convert("RGB").resize((_LOOKED_AT_PX, _LOOKED_AT_PX), Image.Resampling.BOX)
+            small = image.convert("RGB").resize((_INSPECTED_PX, _INSPECTED_PX), Image.Resampling.BOX)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False  # whether it can be read is for its turn to find out
-    return colour_spread(av.VideoFrame.from_ndarray(np.asarray(small), format="rgb24")) > COLOUR_LEVELS
+    return color_spread(av.VideoFrame.from_ndarray(np.asarray(small), format="rgb24")) > COLOR_LEVELS
 
 
 def _find_duplicates(manifest: Manifest, run: int) -> None:

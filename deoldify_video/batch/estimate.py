@@ -54,16 +54,16 @@ def from_history(plan: Plan, kind: str) -> tuple[float, str] | None:
 
 def try_one(plan: Plan, kind: str) -> tuple[float, str] | None:
     """The same by trying the network on one that is pending; None where none of the first can be read."""
-    from deoldify_video.preview.preview import Choice, preview
+    from deoldify_video.preview.preview import Candidate, preview
 
     options = plan.settings.options
-    choice = Choice(options.color.model, options.color.style, options.color.render_factor)
+    candidate = Candidate(options.color.model, options.color.style, options.color.render_factor)
     order = "run = ? AND state = ? AND kind = ? ORDER BY turn, key LIMIT ?"
     for item in plan.manifest.items(order, plan.run, PENDING, kind, _TRIES):
         with suppress(InputError):
             found = preview(
                 item.source,
-                [choice],
+                [candidate],
                 shots=_SHOTS,
                 device=options.color.device,
                 precision=options.color.precision,

@@ -16,9 +16,9 @@ from pathlib import Path
 from deoldify_video import __version__
 from deoldify_video.batch.manifest import DONE, FAILED, PENDING, RUNNING, SKIPPED, Item, Manifest
 from deoldify_video.batch.naming import printable
-from deoldify_video.formatting import clock, duration_text
+from deoldify_video.formatting import format_duration, format_timecode
 from deoldify_video.media.files import output_errors, output_file
-from deoldify_video.preview.spot_check import ShotAppraisal
+from deoldify_video.preview.spot_check import ShotCheck
 
 WITH_PICTURES = 200  # films, and as many photos: the page has to open on a phone
 UNFOLDED = 8  # failures; more are folded away, so that the films come first
@@ -48,7 +48,7 @@ ul { padding-left: 1.1rem; margin: .4rem 0; } li { margin: .2rem 0; }
 def write_report(manifest: Manifest, run: int, out: Path, path: Path) -> None:
     """Write the page about the files that `run` has seen to `path`. Raises `OutputError`."""
     with output_errors(path), output_file(path) as temporary, temporary.open("w", encoding="utf-8", errors="replace") as file:
-        file.writelines(_Page(manifest, run, out).parts())
+        file.writelines(_Page(manifest, run, out).sections())
 
 
 class _Page:
@@ -58,7 +58,7 @@ class _Page:
         self._manifest, self._run, self._out = manifest, run, out
         self._flags = json.loads(manifest.one("SELECT flags FROM runs WHERE id = ?", run) or "[]")
 
-    def parts(self) -> Iterator[str]:
+    def sections(self) -> Iterator[str]:
         yield from self._head()
         yield from self._failures()
         yield from self._films()
@@ -87,7 +87,7 @@ class _Page:
         rows = self._manifest.query(f"SELECT {columns} FROM items WHERE {where}", self._run, DONE)
         films, length_s, frames, seconds, working_s = next(iter(rows))
         if films:
-            yield _tile(clock(length_s), f"of film, {frames} frames")
+            yield _tile(format_timecode(length_s), f"of film, {frames} frames")
             yield _tile(f"{films * 3600 / seconds:.1f}" if seconds else "-", "films an hour and worker")
             yield _tile(f"{frames / working_s:.1f}", "frames a second")
         yield "</div>"
@@ -124,14 +124,14 @@ class _Page:
             yield self._film(item, pictures=number < WITH_PICTURES)
 
     def _film(self, item: Item, *, pictures: bool) -> str:
-        facts = [clock(item.duration_s), f"{item.width}x{item.height}", f"{item.frames_done} frames"]
+        facts = [format_timecode(item.duration_s), f"{item.width}x{item.height}", f"{item.frames_done} frames"]
         facts += [f"{item.fps:.1f} fps"] if item.fps else []
-        facts += [f"took {duration_text(item.seconds)}"] if item.seconds else []
+        facts += [f"took {format_duration(item.seconds)}"] if item.seconds else []
         strips = "".join(_figure(shot) for shot in self._manifest.shots(item.key)) if pictures else ""
         verdict = "<p class='good'>Verified: every frame at its time, sound and all other streams unchanged.</p>"
         return (
             f"<article><h3>{_name(item.output)}</h3><p class='dim'>{', '.join(facts)}; {_text(item.network)}</p>"
-            f"{verdict if item.verification else ''}{_sentences(item.warnings, 'warn')}{_sentences(item.notes, 'dim')}"
+            f"{verdict if item.verification else ''}{_paragraphs(item.warnings, 'warn')}{_paragraphs(item.notes, 'dim')}"
             f"<div class='shots'>{strips}</div></article>"
         )
 
@@ -143,8 +143,8 @@ class _Page:
                 yield "<h2>Photos</h2><div class='photos'>"
             shots = self._manifest.shots(item.key) if number < WITH_PICTURES else []
             picture = _image(shots[0]) if shots else ""
-            caption = f"{_name(item.output)}" + (f", colourfulness {shots[0].colourfulness:.0f}" if shots else "")
-            yield f"<figure>{picture}<figcaption>{caption}{_sentences(item.warnings, 'warn')}</figcaption></figure>"
+            caption = f"{_name(item.output)}" + (f", colourfulness {shots[0].colorfulness:.0f}" if shots else "")
+            yield f"<figure>{picture}<figcaption>{caption}{_paragraphs(item.warnings, 'warn')}</figcaption></figure>"
         if number >= 0:
             yield "</div>"
 
@@ -158,22 +158,22 @@ class _Page:
             yield "</ul></details>"
 
 
-def _figure(shot: ShotAppraisal) -> str:
+def _figure(shot: ShotCheck) -> str:
     warp = f", warp error {shot.warp_ab:.3f}" if shot.warp_ab is not None else ""
-    caption = f"{clock(shot.seconds)}: colourfulness {shot.colourfulness:.1f}{warp}"
+    caption = f"{format_timecode(shot.seconds)}: colourfulness {shot.colorfulness:.1f}{warp}"
     return f"<figure>{_image(shot)}<figcaption>{caption}</figcaption></figure>"
 
 
-def _image(shot: ShotAppraisal) -> str:
+def _image(shot: ShotCheck) -> str:
     return f'<img alt="without and with colour" src="data:image/jpeg;base64,{base64.b64encode(shot.strip).decode("ascii")}">'
 
 
-def _tile(value: object, label: str, look: str = "") -> str:
-    return f"<div class='tile'><b class='{look}'>{value}</b><span class='dim'>{escape(label)}</span></div>"
+def _tile(value: object, label: str, css_class: str = "") -> str:
+    return f"<div class='tile'><b class='{css_class}'>{value}</b><span class='dim'>{escape(label)}</span></div>"
 
 
-def _sentences(sentences: list[str], look: str) -> str:
-    return "".join(f"<p class='{look}'>{_text(sentence)}</p>" for sentence in sentences)
+def _paragraphs(texts: list[str], css_class: str) -> str:
+    return "".join(f"<p class='{css_class}'>{_text(text)}</p>" for text in texts)
 
 
 def _attempts(item: Item) -> str:

@@ -1,4 +1,4 @@
-"""What is known of an archive: an SQLite file in the output folder, a row for every file, so that nothing is done twice.
+"""The manifest of an archive: an SQLite file in the output folder, a row for every file, so that nothing is done twice.
 
 Rows are never all in memory: they are read with cursors and written one at a time. The file is in WAL mode, so that `batch-status` can
 read while a batch writes. Only the driver writes.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from deoldify_video.errors import InputError, OutputError
-from deoldify_video.preview.spot_check import Appraisal, ShotAppraisal
+from deoldify_video.preview.spot_check import QualityCheck, ShotCheck
 
 FOLDER, FILE = ".deoldify-video", "manifest.sqlite"
 STATES = PENDING, RUNNING, DONE, FAILED, SKIPPED, GONE = ("pending", "running", "done", "failed", "skipped", "gone")
@@ -166,7 +166,7 @@ class Manifest:
             ) from error
 
     @contextlib.contextmanager
-    def at_once(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """Everything in the block is written together, or not at all."""
         with self._errors():
             self._db.execute("BEGIN IMMEDIATE")
@@ -232,18 +232,18 @@ class Manifest:
         self.change("INSERT INTO runs (began, flags) VALUES (?, ?)", time.time(), json.dumps(list(flags)))
         return int(self.one("SELECT max(id) FROM runs"))
 
-    def put_shots(self, key: int, appraisal: Appraisal) -> None:
+    def put_shots(self, key: int, quality: QualityCheck) -> None:
         """Keep what was measured of a finished item, instead of what was kept before."""
-        with self.at_once():
+        with self.transaction():
             self.change("DELETE FROM shots WHERE item = ?", key)
-            for number, shot in enumerate(appraisal.shots):
-                values = (shot.seconds, shot.colourfulness, shot.warp_ab, shot.strip)
+            for number, shot in enumerate(quality.shots):
+                values = (shot.seconds, shot.colorfulness, shot.warp_ab, shot.strip)
                 self.change("INSERT INTO shots VALUES (?, ?, ?, ?, ?, ?)", key, number, *values)
 
-    def shots(self, key: int) -> list[ShotAppraisal]:
+    def shots(self, key: int) -> list[ShotCheck]:
         """The shots of an item, the one with the largest warp error first."""
         rows = self.query("SELECT * FROM shots WHERE item = ? ORDER BY warp_ab IS NULL, warp_ab DESC, number", key)
-        return [ShotAppraisal(row["seconds"], row["colourfulness"], row["warp_ab"], row["strip"]) for row in rows]
+        return [ShotCheck(row["seconds"], row["colourfulness"], row["warp_ab"], row["strip"]) for row in rows]
 
 
 def as_stored(value: Any) -> Any:

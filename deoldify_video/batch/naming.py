@@ -1,4 +1,4 @@
-"""What outputs are called, and where under the output folder they lie."""
+"""Names of outputs, and where under the output folder they lie."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 
 from deoldify_video.errors import UsageError
-from deoldify_video.media.formats import CODEC_ENDINGS, CONTAINERS, PHOTO_FORMATS
+from deoldify_video.media.formats import CODEC_SUFFIXES, CONTAINERS, PHOTO_FORMATS
 from deoldify_video.options import EncodeOptions
 
 DEFAULT_NAME = "{stem}{suffix}"
 _FIELDS = ("stem", "suffix")
 _OTHER_FILMS = (".3gp", ".asf", ".dv", ".flv", ".m2ts", ".m2v", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".vob", ".wmv", ".y4m")
 _OTHER_PHOTOS = (".bmp", ".jp2", ".pgm", ".pbm", ".gif")
-_ENDINGS = {"film": tuple(CONTAINERS), "photo": tuple(PHOTO_FORMATS)}
+_SUFFIXES = {"film": tuple(CONTAINERS), "photo": tuple(PHOTO_FORMATS)}
 _ADDED = {"film": ".mkv", "photo": ".png"}
 
 
@@ -36,28 +36,28 @@ def check_name(pattern: str) -> str:
 
 
 def output_name(name: str, kind: str, pattern: str = DEFAULT_NAME, codec: str = EncodeOptions.codec) -> str:
-    """What the result of a file called `name` is called; `kind` is `film` or `photo`, `codec` that of films.
+    """The name of the result of a file called `name`; `kind` is `film` or `photo`, `codec` that of films.
 
     Where the file's own format cannot be written, or cannot hold the codec, an ending is added that can; an ending that `pattern`
     names is for films or for photos, the others keep theirs.
     """
-    fitting = CODEC_ENDINGS[codec] if kind == "film" else tuple(PHOTO_FORMATS)
-    stem, suffix = os.path.splitext(_readable(name))
-    if suffix.lower() in _ENDINGS[kind]:
+    fitting = CODEC_SUFFIXES[codec] if kind == "film" else tuple(PHOTO_FORMATS)
+    stem, suffix = os.path.splitext(_as_text(name))
+    if suffix.lower() in _SUFFIXES[kind]:
         suffix += "" if suffix.lower() in fitting else _ADDED[kind]
     else:
         stem, suffix = stem + suffix, _ADDED[kind]
     made = pattern.format(stem=stem, suffix=suffix)
-    base, ending = os.path.splitext(made)
-    if ending.lower() in fitting:
+    base, made_suffix = os.path.splitext(made)
+    if made_suffix.lower() in fitting:
         return made
-    others = (known for other, endings in _ENDINGS.items() if other != kind for known in endings)
-    return base + suffix if ending.lower() in others else made + suffix
+    others = (known for other, suffixes in _SUFFIXES.items() if other != kind for known in suffixes)
+    return base + suffix if made_suffix.lower() in others else made + suffix
 
 
 def output_path(relative: Path, kind: str, pattern: str = DEFAULT_NAME, codec: str = EncodeOptions.codec) -> str:
     """The path under the output folder for a source that lies at `relative` in its archive; always below that folder."""
-    folders = [_readable(part) for part in relative.parts[:-1] if part not in ("", os.curdir, os.pardir, relative.anchor)]
+    folders = [_as_text(part) for part in relative.parts[:-1] if part not in ("", os.curdir, os.pardir, relative.anchor)]
     return str(PurePosixPath(*folders, output_name(relative.name, kind, pattern, codec)))
 
 
@@ -77,6 +77,6 @@ def printable(text: str | Path) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in readable)
 
 
-def _readable(part: str) -> str:
+def _as_text(part: str) -> str:
     """A name as valid text: bytes that are none become `%` and their hexadecimal code."""
     return "".join(f"%{ord(sign) - 0xDC00:02X}" if 0xDC80 <= ord(sign) <= 0xDCFF else sign for sign in part)

@@ -1,4 +1,4 @@
-"""What is to be done with every file of an archive, and what is not, and why: the states of the manifest's rows before a run."""
+"""Plans a batch: gives the manifest's rows their states before a run, each with the reason why it is done, or not."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from deoldify_video import __version__
 from deoldify_video.batch.manifest import DONE, FAILED, GONE, PENDING, RUNNING, SKIPPED, Item, Manifest
 from deoldify_video.batch.naming import is_named_as_media, printable
 from deoldify_video.errors import UsageError
-from deoldify_video.executors.base import Work
+from deoldify_video.executors.base import Task
 from deoldify_video.film.journal import work_folder
-from deoldify_video.media.files import file_hash
+from deoldify_video.media.files import hash_file_ends
 from deoldify_video.models.resolve import resolve_model
 from deoldify_video.options import FilmOptions
 
 _NOT_COMPARED = ("overwrite", "device", "batch_size", "hints")  # what changes nothing in the output, or is not offered
 _OF_PHOTOS = ("color",)  # groups of options that a photo's output depends on
 _LOST = "it was finished just when its worker or the whole run was killed; what was found out about it is lost."
-IN_COLOUR = "is in colour already; --force replaces its colours"
+IN_COLOR = "is in colour already; --force replaces its colours"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Settings:
     def of(cls, options: FilmOptions, *, auto_factor: bool) -> Settings:
         """Of these options; raises `DependencyError` when the network is not there."""
         spec, path = resolve_model(options.color.model)
-        return cls(options, auto_factor, f"{spec.name} {file_hash(path, path.stat().st_size)[:16]}")
+        return cls(options, auto_factor, f"{spec.name} {hash_file_ends(path, path.stat().st_size)[:16]}")
 
     def fingerprint(self, kind: str) -> dict[str, Any]:
         """All that the output of a `film` or `photo` depends on, by name."""
@@ -68,19 +68,19 @@ class Plan:
         self._recovers = recover
         self._ids = {kind: manifest.settings_id(settings.fingerprint(kind)) for kind in ("film", "photo")}
 
-    def settle(self) -> None:
+    def resolve_states(self) -> None:
         """Give every row its state. Raises `UsageError` when finished or begun ones were made otherwise and `redo` is not set."""
-        with self.manifest.at_once():
+        with self.manifest.transaction():
             if self._recovers:
                 self._recover()
-            self._miss()
-            self._judge()
+            self._mark_gone()
+            self._resolve_pending()
             self._refuse_collisions()
             self._check_outputs()
             self._check_settings()
 
-    def work(self, item: Item) -> Work:
-        """What an engine is given for a row."""
+    def task(self, item: Item) -> Task:
+        """The task of a row, for an executor."""
         options, target = self.settings.options, self.out / item.target
         ours = item.output == item.target and size_of(target) == item.output_size
         begun_otherwise = item.settings is not None and (item.settings, item.version) != (self._ids[item.kind], __version__)
@@ -89,7 +89,7 @@ class Plan:
             encode=replace(options.encode, overwrite=options.encode.overwrite or ours),
             job=replace(options.job, restart=options.job.restart or begun_otherwise),
         )
-        return Work(item.key, item.kind, item.source, target, options, self.settings.auto_factor)
+        return Task(item.key, item.kind, item.source, target, options, self.settings.auto_factor)
 
     def settings_id(self, kind: str) -> int:
         """The number of this run's settings for a `film` or `photo`."""
@@ -114,11 +114,11 @@ class Plan:
     def _recover(self) -> None:
         """Rows that a run left in the middle when it was killed."""
         for item in self.manifest.items("state = ?", RUNNING):
-            sweep(self.out / item.target)
+            remove_leftovers(self.out / item.target)
             if not self.adopt(item):
                 self.manifest.put(item.key, state=PENDING, reason="the last run was killed")
 
-    def _miss(self) -> None:
+    def _mark_gone(self) -> None:
         """Rows that were found earlier and not now."""
         known = (DONE, GONE)
         places = "archive IN (SELECT DISTINCT archive FROM items WHERE run = ?)"
@@ -126,8 +126,8 @@ class Plan:
             if not item.source.exists():
                 self.manifest.put(item.key, state=GONE, reason="the source is no longer there")
 
-    def _judge(self) -> None:
-        """What is no film or photo, in colour already, or there twice, is not done; all else that is not finished is."""
+    def _resolve_pending(self) -> None:
+        """Skip rows that are no film or photo, in colour already, or there twice; all others that are not finished are pending."""
         change, run = self.manifest.change, self.run
         change(
             "UPDATE items SET state = ?, attempts = 0, error = '', exit_code = 0,"
@@ -141,7 +141,7 @@ class Plan:
                 self.manifest.put(item.key, state=SKIPPED)
         if not self.settings.options.job.force:
             where = "run = ? AND state = ? AND coloured"
-            change(f"UPDATE items SET state = ?, reason = ? WHERE {where}", SKIPPED, IN_COLOUR, run, PENDING)
+            change(f"UPDATE items SET state = ?, reason = ? WHERE {where}", SKIPPED, IN_COLOR, run, PENDING)
         for item in self.manifest.items("run = ? AND state = ? AND duplicate_of IS NOT NULL", run, PENDING):
             original = self.manifest.item("key = ?", item.duplicate_of)
             reason = f"is the same, byte for byte, as {printable(original.source) if original else 'another file'}"
@@ -222,7 +222,7 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def sweep(target: Path) -> None:
+def remove_leftovers(target: Path) -> None:
     """Remove what a killed worker has left of an unfinished photo; a film's folder tidies itself up."""
     for stray in target.parent.glob(f".{glob.escape(target.stem)}.*.part{glob.escape(target.suffix)}"):
         with contextlib.suppress(OSError):

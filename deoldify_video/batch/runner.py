@@ -1,4 +1,4 @@
-"""A whole archive: takes what is to be done from the manifest, gives it to an engine, and writes down what comes of it."""
+"""A whole archive: takes what is to be done from the manifest, gives it to an executor, and writes down what comes of it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Protocol
 from deoldify_video import __version__
 from deoldify_video.batch.manifest import DONE, FAILED, FOLDER, PENDING, RUNNING, Item
 from deoldify_video.batch.naming import printable
-from deoldify_video.batch.planner import Plan, mtime_ns, size_of, sweep
+from deoldify_video.batch.planner import Plan, mtime_ns, remove_leftovers, size_of
 from deoldify_video.errors import DependencyError, OutputError
-from deoldify_video.executors.base import Advanced, Engine, Event, Failed, Finished, Started, Work
+from deoldify_video.executors.base import Advanced, Event, Executor, Failed, Finished, Started, Task
 from deoldify_video.film.journal import work_folder
 from deoldify_video.media.files import lock_file, output_errors
 
@@ -34,7 +34,7 @@ class Policy:
     stop_on_error: bool = False
 
 
-class View(Protocol):
+class BatchObserver(Protocol):
     """Somebody who watches."""
 
     def started(self, item: Item, worker: str) -> None:
@@ -47,27 +47,27 @@ class View(Protocol):
         """A file is finished, has failed, or was left in the middle, as its row says; with `again` it is tried once more."""
 
 
-class Driver:
+class BatchRunner:
     """One run over what a plan has settled."""
 
-    def __init__(self, plan: Plan, engine: Engine, policy: Policy, view: View) -> None:
-        self._plan, self._manifest, self._engine = plan, plan.manifest, engine
-        self._policy, self._view = policy, view
+    def __init__(self, plan: Plan, executor: Executor, policy: Policy, observer: BatchObserver) -> None:
+        self._plan, self._manifest, self._executor = plan, plan.manifest, executor
+        self._policy, self._observer = policy, observer
         self._in_flight: dict[int, float] = {}  # key to when its progress was written down
         self._halted = False
 
     def run(self, should_stop: Callable[[], bool]) -> None:
         """Do all that is pending. Raises `DeoldifyVideoError` when nothing at all can be done."""
         try:
-            with closing(self._engine.run(self._works(), lambda: self._halted or should_stop())) as events:  # type: ignore[type-var]
+            with closing(self._executor.run(self._tasks(), lambda: self._halted or should_stop())) as events:  # type: ignore[type-var]
                 for event in events:
-                    self._note(event)
+                    self._on_event(event)
         finally:
             for key in list(self._in_flight):  # only after an error, or a second Ctrl-C
-                self._leave(key)
+                self._on_stopped(key)
 
-    def _works(self) -> Iterator[Work | None]:
-        """What is pending, first what has not failed yet; None while something is being done that may have to be tried again."""
+    def _tasks(self) -> Iterator[Task | None]:
+        """The pending tasks, new ones first; None while something is being done that may have to be tried again."""
         turn = "run = ? AND state = ? ORDER BY attempts, turn, key"
         while not self._halted:
             item = self._manifest.item(turn, self._plan.run, PENDING)
@@ -75,10 +75,10 @@ class Driver:
                 if not self._in_flight:
                     return
                 yield None
-            elif self._make_way(item):
-                yield self._take(item)
+            elif self._make_folder(item):
+                yield self._start_task(item)
 
-    def _make_way(self, item: Item) -> bool:
+    def _make_folder(self, item: Item) -> bool:
         """Have a folder for the output; whether there is one, and it lies where it should."""
         folder, out = (self._plan.out / item.target).parent, self._plan.out.resolve()
         try:
@@ -88,13 +88,13 @@ class Driver:
                 raise OutputError(f"{folder} leads out of the output folder; remove that link.")
         except OutputError as error:
             self._manifest.put(item.key, state=FAILED, error=str(error), exit_code=error.exit_code)
-            self._tell(item.key, "", again=False)
+            self._notify(item.key, "", again=False)
             self._halted |= self._policy.stop_on_error
             return False
         return True
 
-    def _take(self, item: Item) -> Work:
-        work = self._plan.work(item)
+    def _start_task(self, item: Item) -> Task:
+        task = self._plan.task(item)
         self._in_flight[item.key] = 0.0
         self._manifest.put(
             item.key,
@@ -103,37 +103,37 @@ class Driver:
             settings=self._plan.settings_id(item.kind),
             version=__version__,
             attempts=item.attempts + 1,
-            before_ns=mtime_ns(work.target),
+            before_ns=mtime_ns(task.target),
             started=time.time(),
             worker="",
         )
-        return work
+        return task
 
-    def _note(self, event: Event) -> None:
-        """Write down what an engine says."""
+    def _on_event(self, event: Event) -> None:
+        """Write down what an executor says."""
         key, worker = event.key, event.worker
         if isinstance(event, Started):
             self._manifest.put(key, worker=worker, started=time.time())
-            self._view.started(self._item(key), worker)
+            self._observer.started(self._item(key), worker)
         elif isinstance(event, Advanced):
             now = time.monotonic()
             if now - self._in_flight.get(key, now) >= BEAT_S:
                 self._in_flight[key] = now
                 self._manifest.put(key, frames_done=event.frames, frames_total=event.total)
-            self._view.advanced(self._item(key), worker, event.frames, event.total)
+            self._observer.advanced(self._item(key), worker, event.frames, event.total)
         elif isinstance(event, Finished):
             self._finish(event)
         elif isinstance(event, Failed):
             self._fail(event)
         else:
-            self._leave(key)
-            self._tell(key, worker, again=False)
+            self._on_stopped(key)
+            self._notify(key, worker, again=False)
 
     def _finish(self, event: Finished) -> None:
         report, item = event.report, self._item(event.key)
         del self._in_flight[event.key]
-        self._manifest.put_shots(event.key, event.appraisal)
-        problem = [event.appraisal.problem] if event.appraisal.problem else []
+        self._manifest.put_shots(event.key, event.quality)
+        problem = [event.quality.problem] if event.quality.problem else []
         self._manifest.put(
             event.key,
             state=DONE,
@@ -154,7 +154,7 @@ class Driver:
             finished=time.time(),
         )
         log.info("finished: %s", report)
-        self._tell(event.key, event.worker, again=False)
+        self._notify(event.key, event.worker, again=False)
 
     def _fail(self, event: Failed) -> None:
         item = self._item(event.key)
@@ -163,9 +163,9 @@ class Driver:
             self._manifest.put(event.key, state=PENDING)
             raise DependencyError(event.error)
         if event.crashed:
-            sweep(self._plan.out / item.target)
+            remove_leftovers(self._plan.out / item.target)
         if self._plan.adopt(item):
-            self._tell(event.key, event.worker, again=False)
+            self._notify(event.key, event.worker, again=False)
             return
         again = event.exit_code in TRIED_AGAIN and item.attempts <= self._policy.retry
         log.error("%s, attempt %d: %s", printable(item.source), item.attempts, event.error)
@@ -179,9 +179,9 @@ class Driver:
             finished=time.time(),
         )
         self._halted |= self._policy.stop_on_error and not again
-        self._tell(event.key, event.worker, again=again)
+        self._notify(event.key, event.worker, again=again)
 
-    def _leave(self, key: int) -> None:
+    def _on_stopped(self, key: int) -> None:
         """An item that the user has stopped: its finished segments are kept for the next run."""
         self._in_flight.pop(key, None)
         item = self._item(key)
@@ -194,8 +194,8 @@ class Driver:
         assert item is not None
         return item
 
-    def _tell(self, key: int, worker: str, *, again: bool) -> None:
-        self._view.ended(self._item(key), worker, again=again)
+    def _notify(self, key: int, worker: str, *, again: bool) -> None:
+        self._observer.ended(self._item(key), worker, again=again)
 
 
 def finished_segments(target: Path) -> int:
@@ -207,7 +207,7 @@ def finished_segments(target: Path) -> int:
 
 
 @contextmanager
-def only_batch(out: Path) -> Iterator[None]:
+def batch_lock(out: Path) -> Iterator[None]:
     """Make the output folder, and keep other batches out of it; raises `OutputError` when one is there already."""
     folder = out / FOLDER
     with output_errors(folder):

@@ -1,4 +1,4 @@
-"""What is told of an archive in words and in JSON: what is planned, what came of it, where it stands."""
+"""Prints a batch in words and in JSON: its plan, its outcome, its status."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.markup import escape
 from deoldify_video.batch.manifest import DONE, FAILED, PENDING, RUNNING, SKIPPED, Item, Manifest
 from deoldify_video.batch.naming import printable
 from deoldify_video.batch.planner import Plan
-from deoldify_video.formatting import clock, duration_text
+from deoldify_video.formatting import format_duration, format_timecode
 
 _LISTED = 20  # failures in the summary; `batch-status` lists them all
 _WORDS = {PENDING: "to do", RUNNING: "being done", DONE: "done", FAILED: "failed", SKIPPED: "left out", "gone": "gone"}
@@ -41,7 +41,7 @@ def show_plan(console: Console, plan: Plan, workers: int, *, json_output: bool) 
     console.print(_counts(counts), highlight=False)
     if guess:
         who = "one worker" if workers == 1 else f"{workers} workers"
-        console.print(f"about {duration_text(guess.seconds / workers)} with {who}, by {escape(guess.basis)}", highlight=False)
+        console.print(f"about {format_duration(guess.seconds / workers)} with {who}, by {escape(guess.basis)}", highlight=False)
 
 
 def show_outcome(console: Console, plan: Plan, counts: Mapping[str, int]) -> None:
@@ -81,7 +81,7 @@ def print_items(facts: Mapping[str, Any], items: Iterable[Item]) -> None:
 def _planned(item: Item) -> str:
     source = escape(printable(item.source))
     if item.state == PENDING:
-        what = f"{clock(item.duration_s)}, {item.frames} frames, " if item.kind == "film" else ""
+        what = f"{format_timecode(item.duration_s)}, {item.frames} frames, " if item.kind == "film" else ""
         why = f" ({escape(printable(item.reason))})" if item.reason else ""
         return f"{item.kind} {source} -> {escape(printable(item.target))}: {what}{item.width}x{item.height}{why}"
     if item.state == FAILED:
@@ -96,7 +96,7 @@ def _failure(item: Item) -> str:
 
 
 def _amount(plan: Plan) -> str:
-    """What is to do, in films, hours and photos."""
+    """The amount that is pending, in films, hours and photos."""
     texts = []
     for kind in ("film", "photo"):
         where = "run = ? AND state = ? AND kind = ?"
@@ -104,7 +104,7 @@ def _amount(plan: Plan) -> str:
         rows = plan.manifest.query(f"SELECT {columns} FROM items WHERE {where}", plan.run, PENDING, kind)
         number, frames, seconds = next(iter(rows))
         if number:
-            size = f" ({clock(seconds)}, {frames} frames)" if kind == "film" else ""
+            size = f" ({format_timecode(seconds)}, {frames} frames)" if kind == "film" else ""
             texts.append(f"{number} {kind}{'s' if number > 1 else ''}{size}")
     return "to do: " + (" and ".join(texts) or "nothing")
 

@@ -1,4 +1,4 @@
-"""What is seen of a batch while it runs: bars on a terminal, otherwise a line for every file and now and then one for the whole."""
+"""Progress of a batch: bars on a terminal, otherwise a line for every file and now and then one for the whole."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from deoldify_video.batch.manifest import DONE, FAILED, PENDING, Item
 from deoldify_video.batch.naming import printable
 from deoldify_video.batch.planner import Plan
-from deoldify_video.formatting import duration_text
+from deoldify_video.formatting import format_duration
 
 PHOTO_FRAMES = 25  # of a film take about as long as a photo; for the time that is left only
 _LINE_EVERY_S = 60.0
 _NAME_SIGNS = 40  # of a file's name on its worker's line
 
 
-class BatchView:
+class BatchProgress:
     """Says what ends, and shows how far the whole is. Implements `batch.runner.View`."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
@@ -67,7 +67,7 @@ class BatchView:
         left = self.left_s()
         failed = f", {self._failed} failed" if self._failed else ""
         return f"{self._done_items} of {self._items} done{failed}" + (
-            f", about {duration_text(left)} left" if left is not None else ""
+            f", about {format_duration(left)} left" if left is not None else ""
         )
 
     def _say_where(self) -> None:
@@ -78,7 +78,7 @@ class BatchView:
         self._console.print(text, highlight=False)
 
 
-class LiveView(BatchView):
+class LiveBatchProgress(BatchProgress):
     """The same on a terminal: a bar for the whole, a line for each worker."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
@@ -126,18 +126,18 @@ class LiveView(BatchView):
     def _show_whole(self) -> None:
         left = self.left_s()
         failed = f"{self._failed} failed  " if self._failed else ""
-        more = failed + (f"{duration_text(left)} left" if left is not None else "")
+        more = failed + (f"{format_duration(left)} left" if left is not None else "")
         self._bars.update(self._whole, completed=self._done_items, more=more)
 
 
 @contextmanager
-def watching(console: Console, plan: Plan) -> Iterator[BatchView]:
+def watching(console: Console, plan: Plan) -> Iterator[BatchProgress]:
     """The view that suits `console`."""
-    view = LiveView(console, plan) if console.is_terminal and not console.quiet else BatchView(console, plan)
+    progress = LiveBatchProgress(console, plan) if console.is_terminal and not console.quiet else BatchProgress(console, plan)
     try:
-        yield view
+        yield progress
     finally:
-        view.close()
+        progress.close()
 
 
 def _pending(plan: Plan) -> tuple[int, int]:

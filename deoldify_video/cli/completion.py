@@ -1,4 +1,4 @@
-"""What the shell offers when Tab is pressed after an option."""
+"""Completions that the shell offers when Tab is pressed after an option."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ Values = dict[str, Any]  # by parameter name
 
 @dataclass(frozen=True)
 class Config:
-    """What `config.toml` says: tables of commands, and own presets. Both are empty where there is no file."""
+    """The contents of `config.toml`: tables of commands, and own presets. Both are empty where there is no file."""
 
     path: Path
     commands: Mapping[str, Any] = field(default_factory=dict)
@@ -124,7 +124,7 @@ def config_values(command: Any, table: Mapping[str, Any], where: str) -> Values:
 
 
 def env_values(command: Any, environment: Mapping[str, str]) -> Values:
-    """What the environment says about a command's options, by parameter names. Empty variables say nothing."""
+    """A command's options that environment variables set, by parameter names. Empty variables set nothing."""
     names = {name: parameter for name, parameter in flags(command).items() if name.upper() not in _RESERVED}
     return _as_given(command, {names[name]: text for name in names if (text := environment.get(PREFIX + name.upper()))})
 

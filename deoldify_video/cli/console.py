@@ -1,4 +1,4 @@
-"""What surrounds a long run: its log, its progress bar, and how it is stopped."""
+"""The surroundings of a long run: its log, its progress bar, and how it is stopped."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the options come to; with `auto_factor` the render factor is chosen for each film and photo.
+    """The given options as one value; with `auto_factor` the render factor is chosen for each film and photo.
 
     `flags` are those that differ from the program's defaults, as they would be given.
     """

@@ -11,9 +11,9 @@ _LINEAR = np.where(_CODES > 0.04045, ((_CODES + 0.055) / 1.055) ** 2.4, _CODES /
 _Y_WEIGHTS = np.array([0.212671, 0.715160, 0.072169], np.float32)
 
 
-def grey_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+def gray_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """sRGB uint8 (..., 3) -> the neutral of the same CIE L, sRGB-encoded, float32 (...) in [0, 1]."""
     y = _LINEAR[rgb] @ _Y_WEIGHTS
     encoded = np.where(y > 0.0031308, 1.055 * np.maximum(y, 1e-8) ** (1 / 2.4) - 0.055, 12.92 * y)
-    grey: NDArray[np.float32] = encoded.clip(0, 1).astype(np.float32)
-    return grey
+    gray: NDArray[np.float32] = encoded.clip(0, 1).astype(np.float32)
+    return gray

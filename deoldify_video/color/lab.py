@@ -70,9 +70,9 @@ def lab_to_rgb(lab: Tensor, *, clip: bool = True) -> Tensor:
     return rgb.clamp(0.0, 1.0) if clip else rgb
 
 
-def grey_to_lightness(grey: Tensor) -> Tensor:
-    """CIE L of a neutral picture: `grey` float in [0, 1], any shape (sRGB-encoded) -> L in 0..100, same shape.
+def gray_to_lightness(gray: Tensor) -> Tensor:
+    """CIE L of a neutral picture: `gray` float in [0, 1], any shape (sRGB-encoded) -> L in 0..100, same shape.
 
     The closed form of `rgb_to_lab` for R = G = B, where X, Y and Z relative to white are equal.
     """
-    return 116.0 * _f(_linear_from_srgb(grey)) - 16.0
+    return 116.0 * _f(_linear_from_srgb(gray)) - 16.0

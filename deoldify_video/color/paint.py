@@ -30,10 +30,10 @@ class Painter:
     turns: int = 0
     window: tuple[slice, slice] | None = None
 
-    def chroma(self, luma: NDArray[Any], grey: NDArray[np.uint8], ab: NDArray[np.float32]) -> NDArray[Any]:
-        """Code values (2, h, w) of Cb and Cr for a frame: `luma` (H, W) as decoded, `grey` and `ab` upright at render size."""
-        planes = ab_to_chroma(grey, ab, self.matrix)
-        guide = grey.astype(np.float32) * np.float32(1 / 255)
+    def chroma(self, luma: NDArray[Any], gray: NDArray[np.uint8], ab: NDArray[np.float32]) -> NDArray[Any]:
+        """Code values (2, h, w) of Cb and Cr for a frame: `luma` (H, W) as decoded, `gray` and `ab` upright at render size."""
+        planes = ab_to_chroma(gray, ab, self.matrix)
+        guide = gray.astype(np.float32) * np.float32(1 / 255)
         if self.turns:
             planes, guide = np.rot90(planes, -self.turns, axes=(1, 2)), np.rot90(guide, -self.turns)
         large = cv2.resize(luma, self.chroma_size, interpolation=cv2.INTER_AREA).astype(np.float32)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deoldify_video.color.lab import LAB_KNEE, LAB_OFFSET, LAB_SLOPE, RGB_FROM_WHITE_XYZ, grey_to_lightness
+from deoldify_video.color.lab import LAB_KNEE, LAB_OFFSET, LAB_SLOPE, RGB_FROM_WHITE_XYZ, gray_to_lightness
 
 Plane = NDArray[np.float32]
 
@@ -28,9 +28,9 @@ def _inverse_f(f: Plane) -> Plane:
     return np.where(f > LAB_KNEE, f**3, (f - np.float32(LAB_OFFSET)) * np.float32(1 / LAB_SLOPE))
 
 
-_GREY: Plane = np.arange(256, dtype=np.float32) / np.float32(255)
-_FY_OF_GREY: Plane = ((grey_to_lightness(torch.from_numpy(_GREY)) + 16) / 116).numpy()  # CIE's f(Y) for every grey code
-_Y_OF_GREY = _inverse_f(_FY_OF_GREY)
+_GRAY: Plane = np.arange(256, dtype=np.float32) / np.float32(255)
+_FY_OF_GRAY: Plane = ((gray_to_lightness(torch.from_numpy(_GRAY)) + 16) / 116).numpy()  # CIE's f(Y) for every grey code
+_Y_OF_GRAY = _inverse_f(_FY_OF_GRAY)
 
 
 @dataclass(frozen=True)
@@ -52,32 +52,32 @@ class SampleRange:
         return cls(16 * unit, 235 * unit, 128 * unit, 224 * unit)
 
 
-def luma_to_grey(luma: NDArray[np.generic], samples: SampleRange) -> NDArray[np.uint8]:
+def luma_to_gray(luma: NDArray[np.generic], samples: SampleRange) -> NDArray[np.uint8]:
     """Luma code values (H, W), uint8 or uint16, to full-range grey uint8 (H, W); sub-black and super-white are clipped."""
     scale = 255.0 / (samples.white - samples.black)
     values = (luma.astype(np.float32) - samples.black) * np.float32(scale)
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def ab_to_chroma(grey: NDArray[np.uint8], ab: Plane, matrix: str) -> Plane:
+def ab_to_chroma(gray: NDArray[np.uint8], ab: Plane, matrix: str) -> Plane:
     """Chroma for a luma and its colours.
 
-    `grey` uint8 (h, w), full range, is both the Y' of the film and, sRGB-encoded, the source of L; `ab` float32 (2, h, w) in Lab
+    `gray` uint8 (h, w), full range, is both the Y' of the film and, sRGB-encoded, the source of L; `ab` float32 (2, h, w) in Lab
     units; `matrix` one of `LUMA_WEIGHTS`. Returns float32 (2, h, w): Cb and Cr in -0.5..0.5, limited so that Y' = grey stays in
     gamut. The arithmetic is `lab_to_rgb`'s, in NumPy and OpenCV because it runs for every frame in a thread beside torch's own.
     """
     kr, kb = LUMA_WEIGHTS[matrix]
-    fy = _FY_OF_GREY[grey]
-    xyz = np.empty((*grey.shape, 3), np.float32)
+    fy = _FY_OF_GRAY[gray]
+    xyz = np.empty((*gray.shape, 3), np.float32)
     xyz[..., 0] = _inverse_f(fy + ab[0] * np.float32(1 / 500))
-    xyz[..., 1] = _Y_OF_GREY[grey]
+    xyz[..., 1] = _Y_OF_GRAY[gray]
     xyz[..., 2] = _inverse_f(np.maximum(fy - ab[1] * np.float32(1 / 200), 0.0))
     linear = np.maximum(cv2.transform(xyz, RGB_FROM_WHITE_XYZ.numpy().astype(np.float32)), 0.0)
     rgb = np.where(linear > 0.0031308, np.float32(1.055) * cv2.pow(linear, 1 / 2.4) - np.float32(0.055), linear * 12.92)
     np.minimum(rgb, 1.0, out=rgb)
     y = cv2.transform(rgb, np.array([[kr, 1 - kr - kb, kb]], np.float32))
     chroma: Plane = np.stack([(rgb[..., 2] - y) / (2 * (1 - kb)), (rgb[..., 0] - y) / (2 * (1 - kr))])  # (2, h, w)
-    return limit_chroma(_GREY[grey], chroma, matrix)
+    return limit_chroma(_GRAY[gray], chroma, matrix)
 
 
 def limit_chroma(y: Plane, chroma: Plane, matrix: str) -> Plane:

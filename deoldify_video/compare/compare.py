@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from deoldify_video.compare.compositor import Composer, Layout, Planes, even_size
 from deoldify_video.errors import InputError, UsageError
-from deoldify_video.media.encode import PartWriter
+from deoldify_video.media.encode import SegmentWriter
 from deoldify_video.media.files import check_output, output_file
 from deoldify_video.media.mux import EncodedFilm, Span, write_film
 from deoldify_video.media.photo_io import photo_format
@@ -36,7 +36,7 @@ _CONTAINERS = ("mp4", "mov", "matroska", "mpegts")  # those that hold this codec
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was written: `frames` (1 for photos), the picture's size, which file the sound is from (None: silent), warnings."""
+    """The written comparison: `frames` (1 for photos), the picture's size, which file the sound is from (None: silent), warnings."""
 
     output: str
     kind: str
@@ -120,8 +120,8 @@ def _compare_films(
     shift = round(start_s / video.time_base) - first.video.start_pts
     pts: list[int] = []
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
-        part = Path(folder) / "part.mkv"
-        writer = PartWriter(part, replace(first, video=video), EncodeOptions(_CODEC), depth=8, full_range=False)
+        segment = Path(folder) / "part.mkv"
+        writer = SegmentWriter(segment, replace(first, video=video), EncodeOptions(_CODEC), depth=8, full_range=False)
         try:
             for stamp, seconds, left, right in in_step(first, second, (layout.width, layout.height), matrix):
                 if end_s is not None and seconds >= end_s:
@@ -135,8 +135,8 @@ def _compare_films(
             writer.abandon()
             raise
         step = max(1, round(1 / (video.frame_rate * video.time_base)))
-        remark = f"{labels[0]} and {labels[1]}, compared"
-        film = EncodedFilm([part], pts, writer.delay, step, step, remark)
+        provenance = f"{labels[0]} and {labels[1]}, compared"
+        film = EncodedFilm([segment], pts, writer.delay, step, step, provenance)
         end = None if end_s is None else (pts[-1] + step) * video.time_base
         with output_file(output) as temporary:
             stats = write_film(replace(sounding, video=video), film, temporary, format_name, Span(end=end))
@@ -158,15 +158,15 @@ def in_step(
     following = next(others, None)
     # Containers round stamps, so a frame that comes this much later is meant for the same time.
     tolerance = 1 / (4 * max(first.video.frame_rate, second.video.frame_rate))
-    begin: Fraction | None = None
-    second_begin = now[1]
+    first_start: Fraction | None = None
+    second_start = now[1]
     for stamp, seconds, planes in _frames(first, size, matrix):
-        begin = seconds if begin is None else begin
-        passed = seconds - begin
-        while following is not None and following[1] - second_begin <= passed + tolerance:
+        first_start = seconds if first_start is None else first_start
+        passed = seconds - first_start
+        while following is not None and following[1] - second_start <= passed + tolerance:
             now, following = following, next(others, None)
         yield stamp, passed, planes, now[2]
-    if begin is None:
+    if first_start is None:
         raise InputError(f"{first.path} holds no frame that can be decoded; it is damaged.")
 
 

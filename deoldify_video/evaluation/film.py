@@ -15,14 +15,14 @@ import av
 import av.error
 import numpy as np
 
-from deoldify_video.color.yuv import SampleRange, luma_to_grey
+from deoldify_video.color.yuv import SampleRange, luma_to_gray
 from deoldify_video.errors import InputError
 from deoldify_video.media.decode import has_luma_plane, luma_plane
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.probe import MATRIX_NAMES, film_stream, probe
-from deoldify_video.metrics.color import colourfulness, psnr_db
+from deoldify_video.metrics.color import colorfulness, psnr_db
 from deoldify_video.metrics.temporal import RGB8, Score, TemporalMeter, fit_within, mean, motion_between, resize_picture
-from deoldify_video.temporal.flow import Grey, make_flow
+from deoldify_video.temporal.flow import Gray, make_flow
 from deoldify_video.temporal.shots import ShotDetector
 
 LONGEST_SIDE_PX = 768  # films are measured at this size at most
@@ -100,7 +100,7 @@ def _badness(shot: ShotScore) -> float:
 class Picture(NamedTuple):
     """A decoded frame: its light uint8 (H, W) and its colours uint8 (H, W, 3)."""
 
-    light: Grey
+    light: Gray
     rgb: RGB8
 
 
@@ -124,9 +124,9 @@ def read_pictures(path: Path, size: tuple[int, int] | None = None) -> Iterator[P
                 rgb = frame.to_ndarray(
                     format="rgb24", src_colorspace=matrix, src_color_range="JPEG" if video.full_range else "MPEG"
                 )
-                light: Grey
+                light: Gray
                 if has_luma_plane(frame.format.name):
-                    light = luma_to_grey(luma_plane(frame), samples)
+                    light = luma_to_gray(luma_plane(frame), samples)
                 else:
                     light = frame.to_ndarray(format="gray")
                 yield Picture(resize_picture(light, width, height), resize_picture(rgb, width, height))
@@ -159,7 +159,7 @@ def _with_cuts(frames: Iterator[dict[str, Picture]]) -> Iterator[tuple[dict[str,
     for index, together in enumerate(frames):
         light = together.get("source", together["film"]).light
         waiting.append(together)
-        yield from ready(detector.push(FilmFrame(index=index, pts=index, luma=light, grey=light)))
+        yield from ready(detector.push(FilmFrame(index=index, pts=index, luma=light, gray=light)))
     yield from ready(detector.flush())
 
 
@@ -252,7 +252,7 @@ def evaluate_film(
         if "reference" in pictures:
             truth = pictures["reference"].rgb
             psnr.append(min(psnr_db(picture.rgb, truth), _PSNR_OF_EQUALS_DB))
-            delta.append(colourfulness(picture.rgb) - colourfulness(truth))
+            delta.append(colorfulness(picture.rgb) - colorfulness(truth))
         light = pictures.get("source", picture).light
         run.add(Picture(light, picture.rgb), pictures["before"].rgb if "before" in pictures else None, cut=cut)
     if run.index == 0:

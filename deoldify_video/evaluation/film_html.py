@@ -34,7 +34,7 @@ svg { width: 100%; height: auto; background: #f7f7f5; } .now { stroke: #0b62a8; 
 """
 
 
-def film_report(score: FilmScore) -> str:
+def film_html(score: FilmScore) -> str:
     """The report on a film, as HTML."""
     compared = score.before is not None
     legend = "blue: this film" + ("; orange: the film it is compared with" if compared else "")

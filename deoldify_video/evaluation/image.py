@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import torch
 
-from deoldify_video.color.gray import grey_of
+from deoldify_video.color.gray import gray_of
 from deoldify_video.color.lab import lab_to_rgb, rgb_to_lab
 from deoldify_video.color.upsample import guided_upsample
 from deoldify_video.errors import InputError
-from deoldify_video.metrics.color import RGB8, ciede2000, colourfulness, psnr_db
+from deoldify_video.metrics.color import RGB8, ciede2000, colorfulness, psnr_db
 
 if TYPE_CHECKING:
     from deoldify_video.models.colorizer import Colorizer
@@ -77,19 +77,19 @@ class Truth:
 
     def __init__(self, key: str, picture: RGB8) -> None:
         self.key, self.picture = key, picture
-        self.light = (grey_of(picture) * 255.0).round().astype(np.uint8)  # (H, W): what a scan of the picture would hold
+        self.light = (gray_of(picture) * 255.0).round().astype(np.uint8)  # (H, W): what a scan of the picture would hold
         self.lab = _lab_of(picture)  # (1, 3, H, W)
-        self.grey = _rgb8_of(torch.cat([self.lab[:, :1], torch.zeros_like(self.lab[:, 1:])], dim=1))
-        self.cf = colourfulness(picture)
-        self.grey_psnr_db = min(psnr_db(self.grey, picture), SHARPEST_DB)
-        self.grey_ciede2000 = self.ciede2000_of(self.grey)
+        self.gray = _rgb8_of(torch.cat([self.lab[:, :1], torch.zeros_like(self.lab[:, 1:])], dim=1))
+        self.cf = colorfulness(picture)
+        self.grey_psnr_db = min(psnr_db(self.gray, picture), SHARPEST_DB)
+        self.grey_ciede2000 = self.ciede2000_of(self.gray)
 
     def ciede2000_of(self, picture: RGB8) -> float:
         """Mean colour difference of `picture`, RGB uint8 (H, W, 3), from the truth."""
         first, other = (lab[0].permute(1, 2, 0).double().numpy() for lab in (_lab_of(picture), self.lab))
         return ciede2000(first, other)
 
-    def coloured_by(self, colorizer: Colorizer, render_factor: int) -> RGB8:
+    def colored_by(self, colorizer: Colorizer, render_factor: int) -> RGB8:
         """Take the colours away and let `colorizer` give new ones, at the picture's own size: RGB uint8 (H, W, 3) of the true L."""
         height, width = self.light.shape
         size = colorizer.spec.render_size(width, height, render_factor)
@@ -107,7 +107,7 @@ class Truth:
             grey_psnr_db=self.grey_psnr_db,
             ciede2000=self.ciede2000_of(ours),
             grey_ciede2000=self.grey_ciede2000,
-            cf=colourfulness(ours),
+            cf=colorfulness(ours),
             true_cf=self.cf,
         )
 
@@ -121,7 +121,7 @@ def _rgb8_of(lab: torch.Tensor) -> RGB8:
     return pixels
 
 
-def readable(photos: Pictures, limit: int | None) -> Iterator[tuple[str, RGB8]]:
+def readable_pictures(photos: Pictures, limit: int | None) -> Iterator[tuple[str, RGB8]]:
     """(key, picture) of `limit` pictures, evenly spaced, or of all; those that cannot be read are left out."""
     count = len(photos) if limit is None else min(limit, len(photos))
     for index in np.unique(np.linspace(0, len(photos) - 1, count).astype(int)) if count else ():
@@ -145,11 +145,11 @@ def evaluate(
     """
     chosen = list(temperatures) or [colorizer.temperature]
     scores: list[list[PictureScore]] = [[] for _ in chosen]
-    for key, picture in readable(photos, limit):
+    for key, picture in readable_pictures(photos, limit):
         truth = Truth(key, picture)
         for number, temperature in enumerate(chosen):
             colorizer.temperature = temperature
-            ours = truth.coloured_by(colorizer, render_factor)
+            ours = truth.colored_by(colorizer, render_factor)
             scores[number].append(truth.score(ours))
             if number == 0 and seen is not None:
                 seen(truth, ours)

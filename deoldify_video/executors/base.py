@@ -1,6 +1,6 @@
-"""What an archive's driver and the engines that do its work say to each other.
+"""The interface between a batch's runner and the executors that do its tasks.
 
-The driver (`batch.runner`) alone knows the manifest: it decides what is done and what is tried again. An engine takes works from it,
+The driver (`batch.runner`) alone knows the manifest: it decides what is done and what is tried again. An executor takes tasks from it,
 one whenever it has room, does them wherever it likes, and answers with events.
 """
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Protocol
 
 from deoldify_video.options import FilmOptions
-from deoldify_video.preview.spot_check import Appraisal
+from deoldify_video.preview.spot_check import QualityCheck
 from deoldify_video.report import Report
 
 
 @dataclass(frozen=True)
-class Work:
+class Task:
     """One file to do: `key` is its row in the manifest, `kind` is `film` or `photo`; with `auto_factor` the render factor is chosen
     for it first. The folder of `target` exists.
     """
@@ -32,7 +32,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Started:
-    """A worker took a work."""
+    """A worker took a task."""
 
     key: int
     worker: str
@@ -50,18 +50,18 @@ class Advanced:
 
 @dataclass(frozen=True)
 class Finished:
-    """A work is done, and its target is there. `appraisal` is what
-    `preview.spot_check.appraise(work.target)` says of it, which the worker calls."""
+    """A task is done, and its target is there. `quality` is what
+    `preview.spot_check.check_quality(task.target)` says of it, which the worker calls."""
 
     key: int
     worker: str
     report: Report
-    appraisal: Appraisal
+    quality: QualityCheck
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A work could not be done: `exit_code` as in `errors`, `crashed` when the worker itself ended over it."""
+    """A task could not be done: `exit_code` as in `errors`, `crashed` when the worker itself ended over it."""
 
     key: int
     worker: str
@@ -72,7 +72,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Stopped:
-    """A work was left in the middle because the user asked for it; its finished segments are kept."""
+    """A task was left in the middle because the user asked for it; its finished segments are kept."""
 
     key: int
     worker: str
@@ -81,8 +81,8 @@ class Stopped:
 Event = Started | Advanced | Finished | Failed | Stopped
 
 
-class Engine(Protocol):
-    """Does works."""
+class Executor(Protocol):
+    """Does tasks."""
 
     @property
     def workers(self) -> Sequence[str]:
@@ -91,10 +91,10 @@ class Engine(Protocol):
     def check(self, sources: list[Path], out: Path) -> None:
         """Whether every worker can read the archives `sources` and write to `out`; raises an error that says how to mend it."""
 
-    def run(self, works: Iterator[Work | None], should_stop: Callable[[], bool]) -> Iterator[Event]:
-        """Do all `works`; every one that is taken ends with exactly one of `Finished`, `Failed` and `Stopped`.
+    def run(self, tasks: Iterator[Task | None], should_stop: Callable[[], bool]) -> Iterator[Event]:
+        """Do all `tasks`; every one that is taken ends with exactly one of `Finished`, `Failed` and `Stopped`.
 
-        Works are taken one by one when there is room for them, never more than a few ahead. None means that there is none now, but
+        Tasks are taken one by one when there is room for them, never more than a few ahead. None means that there is none now, but
         may be after the next event (one that failed may be tried again). When `should_stop` says so no more are taken, and those
         in progress stop after their segment. Closing the iterator ends all workers at once. Raises `DeoldifyVideoError` when no
         worker can be had at all, such as `DependencyError` for a network that is not there.

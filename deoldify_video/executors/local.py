@@ -1,4 +1,4 @@
-"""The engine on this machine: a worker process for each GPU, or one on the processor. One that dies is replaced."""
+"""The executor on this machine: a worker process for each GPU, or one on the processor. One that dies is replaced."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from pathlib import Path
 from typing import Any
 
 from deoldify_video.errors import DependencyError
-from deoldify_video.executors.base import Event, Failed, Finished, Stopped, Work
-from deoldify_video.executors.worker import STOP, Logged, Place, Ready, Unable, serve
+from deoldify_video.executors.base import Event, Failed, Finished, Stopped, Task
+from deoldify_video.executors.worker import STOP, LogMessage, Placement, Ready, StartFailed, run_worker
 from deoldify_video.options import FilmOptions
 
 log = logging.getLogger(__name__)
 
 PHOTOS_AT_ONCE = 16  # given to a worker, which puts those of one shape together
-_LOOK_AROUND_S = 0.2  # how often it is asked whether to stop
-_STILLBORN = 3  # workers that end before they are ready, one after the other: no more are tried
-_ENDS = (Finished, Failed, Stopped)
+_POLL_S = 0.2  # how often it is asked whether to stop
+_MAX_FAILED_STARTS = 3  # workers that end before they are ready, one after the other: no more are tried
+_FINAL_EVENTS = (Finished, Failed, Stopped)
 
 
 @dataclass(eq=False)
 class _Worker:
-    """A worker process as the driver sees it; `works` are those it has not ended yet, by key."""
+    """A worker process as the driver sees it; `tasks` are those it has not ended yet, by key."""
 
     number: int
     name: str
     process: BaseProcess
     connection: Connection[Any, Any]
     ready: bool = False
-    works: dict[int, Work] = field(default_factory=dict)
+    tasks: dict[int, Task] = field(default_factory=dict)
 
 
-class LocalEngine:
+class LocalExecutor:
     """Worker processes on this machine: `jobs` of them, by default one for each GPU, or one on the processor."""
 
     def __init__(self, options: FilmOptions, jobs: int | None = None) -> None:
@@ -49,8 +49,8 @@ class LocalEngine:
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
         self._gpus: int | None = None  # not known until the first worker has looked
-        self._stillborn = 0
-        self._held: deque[list[Work]] = deque()  # taken, not given to a worker yet
+        self._failed_starts = 0
+        self._held: deque[list[Task]] = deque()  # taken, not given to a worker yet
         self._stopping = False
 
     @property
@@ -61,17 +61,17 @@ class LocalEngine:
     def check(self, sources: list[Path], out: Path) -> None:
         """Nothing: what this machine can read, its workers can."""
 
-    def run(self, works: Iterator[Work | None], should_stop: Callable[[], bool]) -> Iterator[Event]:
-        """Do all `works`; see `executors.base.Engine`."""
+    def run(self, tasks: Iterator[Task | None], should_stop: Callable[[], bool]) -> Iterator[Event]:
+        """Do all `tasks`; see `executors.base.Executor`."""
         self._stopping = False
         try:
             while True:
                 if not self._stopping and should_stop():
                     self._stop()
                 while self._held and self._stopping:
-                    yield from (Stopped(work.key, "") for work in self._held.popleft())
-                more = not self._stopping and self._give(works)
-                if not more and not self._held and not any(worker.works for worker in self._workers):
+                    yield from (Stopped(task.key, "") for task in self._held.popleft())
+                more = not self._stopping and self._assign_tasks(tasks)
+                if not more and not self._held and not any(worker.tasks for worker in self._workers):
                     return
                 yield from self._events()
         finally:
@@ -83,33 +83,33 @@ class LocalEngine:
             return 1
         return self._jobs or max(1, self._gpus)
 
-    def _give(self, works: Iterator[Work | None]) -> bool:
-        """Give works to workers that have none, and start workers while there is more to do; whether there is."""
+    def _assign_tasks(self, tasks: Iterator[Task | None]) -> bool:
+        """Give tasks to workers that have none, and start workers while there is more to do; whether there is."""
         more = True
         for worker in self._workers:
-            if worker.ready and not worker.works:
-                more = self._fill(works)
+            if worker.ready and not worker.tasks:
+                more = self._take_bundle(tasks)
                 if not self._held:
                     return more
                 self._assign(worker, self._held.popleft())
         if len(self._workers) < self._limit() and not any(not worker.ready for worker in self._workers):
-            more = self._fill(works)
+            more = self._take_bundle(tasks)
             if self._held:
                 self._start()
         return more
 
-    def _fill(self, works: Iterator[Work | None]) -> bool:
-        """Have a bundle at hand: one film, or some photos. False when there are no more works."""
+    def _take_bundle(self, tasks: Iterator[Task | None]) -> bool:
+        """Have a bundle at hand: one film, or some photos. False when there are no more tasks."""
         if self._held:
             return True
-        bundle: list[Work] = []
-        for work in works:
-            if work is None:
+        bundle: list[Task] = []
+        for task in tasks:
+            if task is None:
                 break
-            if work.kind != "photo" or work.auto_factor:
-                self._held.extend([bundle, [work]] if bundle else [[work]])
+            if task.kind != "photo" or task.auto_factor:
+                self._held.extend([bundle, [task]] if bundle else [[task]])
                 return True
-            bundle.append(work)
+            bundle.append(task)
             if len(bundle) >= PHOTOS_AT_ONCE:
                 break
         else:
@@ -120,8 +120,8 @@ class LocalEngine:
             self._held.append(bundle)
         return True
 
-    def _assign(self, worker: _Worker, bundle: list[Work]) -> None:
-        worker.works = {work.key: work for work in bundle}
+    def _assign(self, worker: _Worker, bundle: list[Task]) -> None:
+        worker.tasks = {task.key: task for task in bundle}
         with suppress(OSError):  # it has just died; its end tells
             worker.connection.send(bundle)
 
@@ -132,7 +132,7 @@ class LocalEngine:
         name = f"worker {number + 1}"
         logs = log.isEnabledFor(logging.INFO)
         process = self._context.Process(
-            target=serve,
+            target=run_worker,
             args=(theirs, name, self._options, self._place(number)),
             kwargs={"logs": logs},
             name=name,
@@ -142,63 +142,63 @@ class LocalEngine:
         theirs.close()  # so that the pipe ends with the process
         self._workers.append(_Worker(number, name, process, ours))
 
-    def _place(self, number: int) -> Place:
+    def _place(self, number: int) -> Placement:
         if self._gpus:
             named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
             gpu = number % self._gpus
-            return Place(gpu=named[gpu] if gpu < len(named) else str(gpu))
+            return Placement(gpu=named[gpu] if gpu < len(named) else str(gpu))
         share, available = self._jobs or 1, getattr(os, "sched_getaffinity", None)
         if share == 1 or available is None:
-            return Place()
+            return Placement()
         cores = sorted(available(0))
         mine = cores[number * len(cores) // share : (number + 1) * len(cores) // share]
-        return Place(cores=tuple(mine) or (cores[number % len(cores)],))
+        return Placement(cores=tuple(mine) or (cores[number % len(cores)],))
 
     def _events(self) -> Iterator[Event]:
-        """What the workers say within a moment."""
+        """Messages of the workers within a moment."""
         sources: dict[Any, _Worker] = {}
         for worker in self._workers:
             sources[worker.connection] = sources[worker.process.sentinel] = worker
-        heard = {id(sources[ready]): sources[ready] for ready in wait(list(sources), _LOOK_AROUND_S)}
-        for worker in heard.values():
+        ready_workers = {id(sources[ready]): sources[ready] for ready in wait(list(sources), _POLL_S)}
+        for worker in ready_workers.values():
             alive = worker.process.is_alive()  # asked first, so that nothing it said before its end is missed
             try:
                 while worker.connection.poll():
-                    yield from self._hear(worker, worker.connection.recv())
+                    yield from self._on_message(worker, worker.connection.recv())
             except (EOFError, OSError):
                 worker.process.join(1)
                 alive = worker.process.is_alive()
             if not alive:
-                yield from self._bury(worker)
+                yield from self._remove(worker)
 
-    def _hear(self, worker: _Worker, message: Event | Ready | Unable | Logged) -> Iterator[Event]:
+    def _on_message(self, worker: _Worker, message: Event | Ready | StartFailed | LogMessage) -> Iterator[Event]:
         if isinstance(message, Ready):
-            worker.ready, self._gpus, self._stillborn = True, message.gpus if self._gpus is None else self._gpus, 0
-        elif isinstance(message, Unable):
+            worker.ready, self._gpus, self._failed_starts = True, message.gpus if self._gpus is None else self._gpus, 0
+        elif isinstance(message, StartFailed):
             raise message.error
-        elif isinstance(message, Logged):
+        elif isinstance(message, LogMessage):
             logging.getLogger(message.record.name).handle(message.record)
         else:
-            if isinstance(message, _ENDS):
-                worker.works.pop(message.key, None)
+            if isinstance(message, _FINAL_EVENTS):
+                worker.tasks.pop(message.key, None)
             yield message
 
-    def _bury(self, worker: _Worker) -> Iterator[Event]:
-        """A worker is dead: one work is to blame, or of several photos each gets another try by itself."""
+    def _remove(self, worker: _Worker) -> Iterator[Event]:
+        """A worker is dead: one task is to blame, or of several photos each gets another try by itself."""
         worker.process.join()
         worker.connection.close()
         self._workers.remove(worker)
-        how = _how_it_ended(worker.process.exitcode)
+        how = _exit_reason(worker.process.exitcode)
         log.warning("%s %s", worker.name, how)
         if not worker.ready:
-            self._stillborn += 1
-            if self._stillborn >= _STILLBORN:
+            self._failed_starts += 1
+            if self._failed_starts >= _MAX_FAILED_STARTS:
                 raise DependencyError(f"workers end before they can begin (the last one {how}); see if `colorize` works here.")
-        if len(worker.works) == 1:
-            (work,) = worker.works.values()
-            yield Failed(work.key, worker.name, f"{work.source}: the worker {how}.", 1, crashed=True)
+        if len(worker.tasks) == 1:
+            (task,) = worker.tasks.values()
+            yield Failed(task.key, worker.name, f"{task.source}: the worker {how}.", 1, crashed=True)
         else:
-            self._held.extend([work] for work in worker.works.values())
+            self._held.extend([task] for task in worker.tasks.values())
         if not self._stopping and self._held:
             self._start()
 
@@ -217,7 +217,7 @@ class LocalEngine:
         self._workers.clear()
 
 
-def _how_it_ended(code: int | None) -> str:
+def _exit_reason(code: int | None) -> str:
     if code is not None and code < 0:
         name = signal.Signals(-code).name if -code in list(signal.Signals) else str(-code)
         return f"was killed by {name}" + (", perhaps for want of memory" if name == "SIGKILL" else "")

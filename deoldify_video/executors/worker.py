@@ -1,4 +1,4 @@
-"""A worker: a process that loads the network once, does works one after the other, and tells the driver about each.
+"""A worker: a process that loads the network once, does tasks one after the other, and tells the driver about each.
 
 It must not outlive its driver: on Linux the kernel ends it together with the driver, elsewhere it ends when the pipe does.
 """
@@ -19,7 +19,7 @@ from logging.handlers import QueueHandler
 from typing import TYPE_CHECKING, Any
 
 from deoldify_video.errors import DeoldifyVideoError, StoppedError
-from deoldify_video.executors.base import Advanced, Event, Failed, Finished, Started, Stopped, Work
+from deoldify_video.executors.base import Advanced, Event, Failed, Finished, Started, Stopped, Task
 from deoldify_video.options import ColorOptions
 from deoldify_video.report import Progress, Report
 
@@ -35,13 +35,13 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Where a worker computes: on a GPU of its own (`CUDA_VISIBLE_DEVICES`), or on some of the processor's cores; None: anywhere."""
 
     gpu: str | None = None
     cores: tuple[int, ...] | None = None
 
-    def settle(self) -> None:
+    def apply(self) -> None:
         """Keep this process to its place."""
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
@@ -51,35 +51,35 @@ class Place:
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker has its network and waits for works; the machine has so many `gpus` of the kind that it uses."""
+    """A worker has its network and waits for tasks; the machine has so many `gpus` of the kind that it uses."""
 
     gpus: int
 
 
 @dataclass(frozen=True)
-class Unable:
+class StartFailed:
     """A worker could not even begin; so could no other."""
 
     error: DeoldifyVideoError
 
 
 @dataclass(frozen=True)
-class Logged:
+class LogMessage:
     """Something for the driver's log."""
 
     record: logging.LogRecord
 
 
-STOP = "stop"  # what the driver sends to have a worker leave its work after the segment; anything else are works
+STOP = "stop"  # what the driver sends to have a worker leave its task after the segment; anything else are tasks
 
 
-def serve(connection: Connection[Any, Any], name: str, options: ColorOptions, place: Place, *, logs: bool) -> None:
+def run_worker(connection: Connection[Any, Any], name: str, options: ColorOptions, place: Placement, *, logs: bool) -> None:
     """The life of a worker: until the driver closes the pipe."""
     if hasattr(signal, "SIGINT"):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the driver decides
     _die_with_parent()
-    place.settle()
-    inbox: queue.SimpleQueue[Sequence[Work]] = queue.SimpleQueue()
+    place.apply()
+    inbox: queue.SimpleQueue[Sequence[Task]] = queue.SimpleQueue()
     stop = threading.Event()
     threading.Thread(target=_listen, args=(connection, inbox, stop), daemon=True).start()
     outbox = _Outbox(connection)
@@ -92,81 +92,83 @@ def serve(connection: Connection[Any, Any], name: str, options: ColorOptions, pl
 
         colorizer = Colorizer(options)
     except DeoldifyVideoError as error:
-        outbox.send(Unable(error))
+        outbox.send(StartFailed(error))
         return
     outbox.send(Ready(_gpus(colorizer)))
     while True:
-        for event in do_works(inbox.get(), colorizer, name, stop, outbox):
+        for event in run_tasks(inbox.get(), colorizer, name, stop, outbox):
             outbox.send(event)
 
 
-def do_works(works: Sequence[Work], colorizer: Colorizer, name: str, stop: threading.Event, outbox: _Outbox) -> Iterator[Event]:
-    """Do one work, or several photos together; every one ends with an event of its own."""
-    if len(works) == 1:
-        yield Started(works[0].key, name)
-        yield _do_one(works[0], colorizer, name, stop, outbox)
+def run_tasks(
+    tasks: Sequence[Task], colorizer: Colorizer, name: str, stop: threading.Event, outbox: _Outbox
+) -> Iterator[Event]:
+    """Do one task, or several photos together; every one ends with an event of its own."""
+    if len(tasks) == 1:
+        yield Started(tasks[0].key, name)
+        yield _run_one(tasks[0], colorizer, name, stop, outbox)
         return
     from deoldify_video.photo import colorize_photos
 
-    jobs = [(work.source, work.target, work.options) for work in works]
-    left = dict(enumerate(works))
+    jobs = [(task.source, task.target, task.options) for task in tasks]
+    left = dict(enumerate(tasks))
     done = colorize_photos(
-        jobs, colorizer, on_start=lambda number: outbox.send(Started(works[number].key, name)), should_stop=stop.is_set
+        jobs, colorizer, on_start=lambda number: outbox.send(Started(tasks[number].key, name)), should_stop=stop.is_set
     )
     try:
         for number, outcome in done:
-            work = left.pop(number)
-            yield _finished(work, name, outcome) if isinstance(outcome, Report) else _failed(work, name, outcome)
+            task = left.pop(number)
+            yield _finished(task, name, outcome) if isinstance(outcome, Report) else _failed(task, name, outcome)
     except Exception as error:  # which of them it was is not known
         log.exception("photos together")
-        yield from (_failed(work, name, error) for work in left.values())
+        yield from (_failed(task, name, error) for task in left.values())
         return
-    yield from (Stopped(work.key, name) for work in left.values())
+    yield from (Stopped(task.key, name) for task in left.values())
 
 
-def _do_one(work: Work, colorizer: Colorizer, name: str, stop: threading.Event, outbox: _Outbox) -> Event:
+def _run_one(task: Task, colorizer: Colorizer, name: str, stop: threading.Event, outbox: _Outbox) -> Event:
     from deoldify_video import colorize
 
-    told = 0.0
+    last_sent_s = 0.0
 
     def on_progress(progress: Progress) -> None:
-        nonlocal told
+        nonlocal last_sent_s
         now = time.monotonic()
-        if now - told >= ADVANCED_EVERY_S:
-            told = now
-            outbox.send(Advanced(work.key, name, progress.frames, progress.total))
+        if now - last_sent_s >= ADVANCED_EVERY_S:
+            last_sent_s = now
+            outbox.send(Advanced(task.key, name, progress.frames, progress.total))
 
     try:
         if stop.is_set():
-            return Stopped(work.key, name)
+            return Stopped(task.key, name)
         report = colorize.colorize_item(
-            work.source,
-            work.target,
-            work.options,
-            auto_factor=work.auto_factor,
+            task.source,
+            task.target,
+            task.options,
+            auto_factor=task.auto_factor,
             colorizer=colorizer,
             on_progress=on_progress,
             should_stop=stop.is_set,
         )
     except StoppedError:
-        return Stopped(work.key, name)
+        return Stopped(task.key, name)
     except Exception as error:
         if not isinstance(error, DeoldifyVideoError):
-            log.exception("%s", work.source)
-        return _failed(work, name, error)
-    return _finished(work, name, report)
+            log.exception("%s", task.source)
+        return _failed(task, name, error)
+    return _finished(task, name, report)
 
 
-def _finished(work: Work, name: str, report: Report) -> Finished:
-    from deoldify_video.preview.spot_check import appraise
+def _finished(task: Task, name: str, report: Report) -> Finished:
+    from deoldify_video.preview.spot_check import check_quality
 
-    return Finished(work.key, name, report, appraise(work.target))
+    return Finished(task.key, name, report, check_quality(task.target))
 
 
-def _failed(work: Work, name: str, error: Exception) -> Failed:
+def _failed(task: Task, name: str, error: Exception) -> Failed:
     if isinstance(error, DeoldifyVideoError):
-        return Failed(work.key, name, str(error), error.exit_code, crashed=False)
-    return Failed(work.key, name, f"{work.source} cannot be colorized ({type(error).__name__}: {error}).", 1, crashed=False)
+        return Failed(task.key, name, str(error), error.exit_code, crashed=False)
+    return Failed(task.key, name, f"{task.source} cannot be colorized ({type(error).__name__}: {error}).", 1, crashed=False)
 
 
 class _Outbox:
@@ -175,7 +177,7 @@ class _Outbox:
     def __init__(self, connection: Connection[Any, Any]) -> None:
         self._connection, self._lock = connection, threading.Lock()
 
-    def send(self, message: Event | Ready | Unable | Logged) -> None:
+    def send(self, message: Event | Ready | StartFailed | LogMessage) -> None:
         """Tell the driver; ends this process when there is none any more."""
         try:
             with self._lock:
@@ -185,10 +187,10 @@ class _Outbox:
 
     def put_nowait(self, record: logging.LogRecord) -> None:
         """For `QueueHandler`."""
-        self.send(Logged(record))
+        self.send(LogMessage(record))
 
 
-def _listen(connection: Connection[Any, Any], inbox: queue.SimpleQueue[Sequence[Work]], stop: threading.Event) -> None:
+def _listen(connection: Connection[Any, Any], inbox: queue.SimpleQueue[Sequence[Task]], stop: threading.Event) -> None:
     """Take what the driver sends. When its end of the pipe closes, it is done with this worker, or dead."""
     try:
         while True:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from deoldify_video.film.finalize import film_report, finish_film
+from deoldify_video.film.finalize import finalize_film, finalize_report
 from deoldify_video.film.job import FilmJob, NetworkFacts
 from deoldify_video.film.journal import Journal
 from deoldify_video.film.preflight import preflight
@@ -48,18 +48,18 @@ def colorize_film(
     finished = False
     try:
         job.check_room(resumed)
-        stretch = rest_of_film(journal.segments)
-        reader = job.reader(stretch.begin)
+        segment_range = rest_of_film(journal.segments)
+        reader = job.reader(segment_range.seek_point)
         making = make_segments(
-            job, colorizer, journal.folder, stretch, reader, on_progress=on_progress, should_stop=should_stop
+            job, colorizer, journal.folder, segment_range, reader, on_progress=on_progress, should_stop=should_stop
         )
         with closing(making):
             for number, segment in making:
                 journal.add(number, segment)
-        ending = finish_film(job, journal.folder, journal.segments, reader.stats)
+        result = finalize_film(job, journal.folder, journal.segments, reader.stats)
         finished = True
     finally:
         journal.close(remove=finished or not journal.segments)
-    report = film_report(job, journal.segments, ending, resumed, time.monotonic() - began)
+    report = finalize_report(job, journal.segments, result, resumed, time.monotonic() - began)
     log.info("%s", report)
     return report

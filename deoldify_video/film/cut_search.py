@@ -1,6 +1,6 @@
 """Looks for the cuts of a long film in several places at once, and joins what was found to what one look would have found.
 
-A glance reads a span of the film with a shot detector that knows nothing of what was before, and goes on a little into the next span.
+A search reads a span of the film with a shot detector that knows nothing of what was before, and goes on a little into the next span.
 There, sooner or later, its detector and the next one's remember the same: from that frame on the next one's decisions are right.
 Where that does not come about, or the film does not read alike from both sides, nothing is joined and the film is read in one go.
 """
@@ -18,21 +18,21 @@ from deoldify_video.errors import InputError
 from deoldify_video.film.job import FilmJob
 from deoldify_video.film.pipeline import QUEUE_FRAMES, one_thread_each
 from deoldify_video.film.threads import Stages
-from deoldify_video.media.decode import Begin, DecodeStats
+from deoldify_video.media.decode import DecodeStats, SeekPoint
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.temporal.shots import LOOKAHEAD, ShotDetector
 
-GLANCE_FRAMES = 9000  # six minutes; less is not worth a glance of its own
+SEARCH_FRAMES = 9000  # six minutes; less is not worth a search of its own
 OVERLAP_FRAMES = 96  # into the next span
 _NOTHING = np.zeros((1, 1), np.uint8)
 
 
 @dataclass(frozen=True)
-class Glance:
-    """What was seen of a span and of the frames behind it, `own` of them in the span.
+class CutSearch:
+    """The cuts found in a span and in the frames behind it, `own` of them in the span.
 
     `pts` int64 (n,), `cuts` bool (n,) true where a new shot begins; `head` and `tail` are the detector's memory after each of the first
-    frames of the span, and of the frames behind it. `sound` says that nothing had to be repaired.
+    frames of the span, and of the frames behind it. `is_sound` says that nothing had to be repaired.
     """
 
     pts: NDArray[np.int64]
@@ -40,26 +40,26 @@ class Glance:
     own: int
     head: list[bytes]
     tail: list[bytes]
-    sound: bool
+    is_sound: bool
     stats: DecodeStats
 
 
-def glance(job: FilmJob, number: int, count: int) -> Glance:
+def search_cuts(job: FilmJob, number: int, count: int) -> CutSearch:
     """Look at the span `number` of `count` equal ones. What cannot be read there is not sound, and no error yet."""
     try:
-        return _glance(job, number, count)
+        return _search_cuts(job, number, count)
     except InputError:
         nothing = np.array([], np.int64)
-        return Glance(nothing, nothing > 0, 0, [], [], sound=False, stats=DecodeStats())
+        return CutSearch(nothing, nothing > 0, 0, [], [], is_sound=False, stats=DecodeStats())
 
 
-def _glance(job: FilmJob, number: int, count: int) -> Glance:
+def _search_cuts(job: FilmJob, number: int, count: int) -> CutSearch:
     one_thread_each()
-    begin_s, end_s = _spans(job, count)[number : number + 2]
+    start_s, end_s = _spans(job, count)[number : number + 2]
     last = number == count - 1
     end_pts = None if last else job.info.video.start_pts + round(end_s / job.info.video.time_base)
-    part = replace(job.options.decode, start_s=begin_s, end_s=job.options.decode.end_s)
-    reader = replace(job, options=replace(job.options, decode=part)).reader(Begin())
+    part = replace(job.options.decode, start_s=start_s, end_s=job.options.decode.end_s)
+    reader = replace(job, options=replace(job.options, decode=part)).reader(SeekPoint())
     detector = ShotDetector()
     found: list[FilmFrame] = []
     pts: list[int] = []
@@ -82,16 +82,16 @@ def _glance(job: FilmJob, number: int, count: int) -> Glance:
     found += map(_emptied, detector.flush())
     shots = np.array([frame.shot for frame in found])
     stats = reader.stats
-    sound = stats.clean and not stats.damaged_frames
-    return Glance(np.array(pts, np.int64), np.diff(shots, prepend=0) > 0, own, head, tail, sound, stats)
+    is_sound = stats.clean and not stats.damaged_frames
+    return CutSearch(np.array(pts, np.int64), np.diff(shots, prepend=0) > 0, own, head, tail, is_sound, stats)
 
 
-def join(glances: Sequence[Glance]) -> tuple[list[FilmFrame], DecodeStats] | None:
+def join_searches(searches: Sequence[CutSearch]) -> tuple[list[FilmFrame], DecodeStats] | None:
     """All frames with their stamps and shots, without pictures, and the statistics of the whole; None where they cannot be joined."""
-    if not all(one.sound for one in glances):
+    if not all(one.is_sound for one in searches):
         return None
-    cuts = [one.cuts[: one.own].copy() for one in glances]
-    for number, (one, following) in enumerate(pairwise(glances)):
+    cuts = [one.cuts[: one.own].copy() for one in searches]
+    for number, (one, following) in enumerate(pairwise(searches)):
         seen = len(one.tail)
         meeting = next((n for n, (a, b) in enumerate(zip(one.tail, following.head, strict=False)) if a == b), None)
         if meeting is None or following.own < seen or not np.array_equal(one.pts[one.own :], following.pts[:seen]):
@@ -99,13 +99,13 @@ def join(glances: Sequence[Glance]) -> tuple[list[FilmFrame], DecodeStats] | Non
         # What the detector had decided when the memories met is its own; what it still held back both decide alike.
         decided = max(0, meeting + 1 - LOOKAHEAD)
         cuts[number + 1][:decided] = one.cuts[one.own : one.own + decided]
-    pts = np.concatenate([one.pts[: one.own] for one in glances])
+    pts = np.concatenate([one.pts[: one.own] for one in searches])
     shots = np.cumsum(np.concatenate(cuts))
     frames = [
         FilmFrame(index, stamp, _NOTHING, _NOTHING, shot)
         for index, (stamp, shot) in enumerate(zip(pts.tolist(), shots.tolist(), strict=True))
     ]
-    stats = replace(glances[-1].stats, frames=len(frames))
+    stats = replace(searches[-1].stats, frames=len(frames))
     return frames, stats
 
 
@@ -113,11 +113,11 @@ def _spans(job: FilmJob, count: int) -> list[float]:
     """Where spans begin, and where the last ends: seconds from the film's first frame."""
     decode, found = job.options.decode, job.found
     length_s = job.expected_frames / float(job.info.video.frame_rate)
-    last_s = decode.end_s if decode.end_s is not None else max(found.survey.end_s, decode.start_s + length_s)
+    last_s = decode.end_s if decode.end_s is not None else max(found.packet_scan.end_s, decode.start_s + length_s)
     steps = [decode.start_s + length_s * number / count for number in range(count)]
     return [*steps, last_s]
 
 
 def _emptied(frame: FilmFrame) -> FilmFrame:
     """Without its pictures, which would fill the memory."""
-    return replace(frame, luma=_NOTHING, grey=_NOTHING)
+    return replace(frame, luma=_NOTHING, gray=_NOTHING)

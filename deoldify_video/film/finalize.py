@@ -1,4 +1,4 @@
-"""The end of a film: its parts become one file with every stream, which is compared with its source and then gets its name."""
+"""The end of a film: its segments become one file with every stream, which is compared with its source and then gets its name."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from deoldify_video.report import Report
 
 
 @dataclass(frozen=True)
-class Ending:
-    """What was found at a film's end: warnings about its frames and its streams, and the comparison with its source."""
+class FinalizeResult:
+    """The result of finalizing: warnings about the film's frames and streams, and the comparison with its source."""
 
     warnings: list[str]
     verdict: Verdict | None
 
 
-def finish_film(job: FilmJob, folder: Path, segments: Sequence[Segment], stats: DecodeStats) -> Ending:
+def finalize_film(job: FilmJob, folder: Path, segments: Sequence[Segment], stats: DecodeStats) -> FinalizeResult:
     """Put the film together from all its `segments`, compare it with its source, and give it its name.
 
     `stats` are of the reader that read the film to its end. Raises `InputError` for a film that broke off, `OutputError`, and
@@ -43,11 +43,13 @@ def finish_film(job: FilmJob, folder: Path, segments: Sequence[Segment], stats: 
         mux_warnings = _assemble(job, folder, segments, (pts, end), temporary)
         if job.options.job.verify:
             verdict = _verify(job, (pts, end), temporary)
-    return Ending([*stats.warnings(), *_pictureless(job, stats), *mux_warnings], verdict)
+    return FinalizeResult([*stats.warnings(), *_pictureless(job, stats), *mux_warnings], verdict)
 
 
-def film_report(job: FilmJob, segments: Sequence[Segment], ending: Ending, resumed_frames: int, seconds: float) -> Report:
-    """What is told of a finished film; `seconds` is the wall time of this run."""
+def finalize_report(
+    job: FilmJob, segments: Sequence[Segment], result: FinalizeResult, resumed_frames: int, seconds: float
+) -> Report:
+    """The report on a finished film; `seconds` is the wall time of this run."""
     frames = sum(len(segment.pts) for segment in segments)
     return Report(
         source=str(job.info.path),
@@ -64,25 +66,25 @@ def film_report(job: FilmJob, segments: Sequence[Segment], ending: Ending, resum
         render_size=job.render_size,
         resumed_frames=resumed_frames,
         segments=len(segments),
-        warnings=[*job.found.warnings, *ending.warnings],
-        verification=ending.verdict.as_dict() if ending.verdict else None,
+        warnings=[*job.found.warnings, *result.warnings],
+        verification=result.verdict.as_dict() if result.verdict else None,
     )
 
 
 def _assemble(
     job: FilmJob, folder: Path, segments: Sequence[Segment], written: tuple[list[int], int], temporary: Path
 ) -> list[str]:
-    """Write the finished film: all parts, and the streams of the source that are copied. `written` are the stamps of all frames, and
+    """Write the finished film: all segments, and the streams of the source that are copied. `written` are the stamps of all frames, and
     the end of the last one. Returns warnings.
     """
     video = job.info.video
     film = EncodedFilm(
-        parts=[folder / segment.part for segment in segments],
+        segments=[folder / segment.part for segment in segments],
         pts=written[0],
         delay=max(segment.delay for segment in segments),
         step=max(1, round(1 / (video.frame_rate * video.time_base))),
         last_duration=segments[-1].last_duration,
-        remark=job.remark,
+        provenance=job.provenance,
     )
     span = Span.of(job.options.decode, *written, video.time_base)
     return write_film(job.info, film, temporary, container_format(job.output), span).warnings()
@@ -102,7 +104,7 @@ def _verify(job: FilmJob, written: tuple[list[int], int], temporary: Path) -> Ve
 def _pictureless(job: FilmJob, stats: DecodeStats) -> list[str]:
     """Packets that decode to nothing, without an error, are only found by counting."""
     decode = job.options.decode
-    missing = job.found.survey.pictures - stats.frames - stats.corrupt_packets
+    missing = job.found.packet_scan.pictures - stats.frames - stats.corrupt_packets
     if decode.start_s or decode.end_s is not None or missing <= 0:
         return []
     return [f"{missing} packets of the film gave no picture."]

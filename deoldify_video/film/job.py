@@ -10,10 +10,10 @@ from deoldify_video import __version__
 from deoldify_video.color.paint import Painter
 from deoldify_video.color.yuv import SampleRange
 from deoldify_video.film.preflight import Preflight
-from deoldify_video.media.decode import Begin, FilmReader
+from deoldify_video.media.decode import FilmReader, SeekPoint
 from deoldify_video.media.disk import check_disk, need_bytes
-from deoldify_video.media.encode import PartWriter, PictureFormat, picture_format
-from deoldify_video.media.files import file_hash
+from deoldify_video.media.encode import PictureFormat, SegmentWriter, picture_format
+from deoldify_video.media.files import hash_file_ends
 from deoldify_video.media.probe import MediaInfo
 from deoldify_video.media.streams import container_format
 from deoldify_video.options import FilmOptions
@@ -28,7 +28,7 @@ _WITHOUT_EFFECT = ("overwrite", "device", "batch_size", "precision")
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What has to be known of a network where it is not loaded: its entry, its weights, and how its device computes."""
+    """A network as it is known where it is not loaded: its entry, its weights, and how its device computes."""
 
     spec: ModelSpec
     weights: str
@@ -76,7 +76,7 @@ class FilmJob:
         return self.found.expected_frames(self.options.decode.start_s, self.options.decode.end_s)
 
     @property
-    def remark(self) -> str:
+    def provenance(self) -> str:
         """For the finished film: by what its colours were made."""
         color, smoothing = self.options.color, self.options.smooth.smoothing
         return (
@@ -85,7 +85,7 @@ class FilmJob:
         )
 
     def fingerprint(self) -> dict[str, Any]:
-        """All that the finished parts depend on, by name, for a run that goes on later."""
+        """All that the finished segments depend on, by name, for a run that goes on later."""
         options = {
             f"{group}.{name}": value
             for group, values in asdict(self.options).items()
@@ -95,7 +95,7 @@ class FilmJob:
         window = self.found.window
         return options | {
             "version": __version__,
-            "source": f"{self.info.size_bytes} bytes, {file_hash(self.info.path, self.info.size_bytes)}",
+            "source": f"{self.info.size_bytes} bytes, {hash_file_ends(self.info.path, self.info.size_bytes)}",
             "weights": self.network.weights,
             "precision": self.network.precision,
             "render_size": list(self.render_size),
@@ -105,11 +105,11 @@ class FilmJob:
     def check_room(self, resumed_frames: int) -> None:
         """Raise `OutputError` when the output's disk has no room for what is still to be made."""
         frames = max(0, self.expected_frames - resumed_frames)
-        check_disk(self.output.parent, need_bytes(self.info, self.found.survey, self.options.encode, frames))
+        check_disk(self.output.parent, need_bytes(self.info, self.found.packet_scan, self.options.encode, frames))
 
-    def reader(self, begin: Begin) -> FilmReader:
-        """Reads the film from `begin` on."""
-        return FilmReader(self.info, self.options.decode, self.render_size, begin, self.found.window)
+    def reader(self, seek_point: SeekPoint) -> FilmReader:
+        """Reads the film from `seek_point` on."""
+        return FilmReader(self.info, self.options.decode, self.render_size, seek_point, self.found.window)
 
     def painter(self, reader: FilmReader) -> Painter:
         """Makes chroma for what `reader` reads."""
@@ -125,9 +125,9 @@ class FilmJob:
             window=self._chroma_window(target),
         )
 
-    def writer(self, path: Path, reader: FilmReader) -> PartWriter:
-        """Encodes what `reader` reads into a part."""
-        return PartWriter(
+    def writer(self, path: Path, reader: FilmReader) -> SegmentWriter:
+        """Encodes what `reader` reads into a segment."""
+        return SegmentWriter(
             path,
             self.info,
             self.options.encode,

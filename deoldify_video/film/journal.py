@@ -1,8 +1,8 @@
-"""What is done of a long film: a work folder beside the output with finished parts and a journal of them.
+"""A long film in the making: a work folder beside the output with finished segments and a journal of them.
 
 The journal is a text file, a JSON line an entry, each with a checksum of its own: the first line says what is being made of what,
 every further one names a finished segment. A line that was cut off by a kill fails its checksum and is dropped, those before it
-stand. Parts are checked against their entry before they are trusted.
+stand. Segments are checked against their entry before they are trusted.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from deoldify_video.errors import OutputError, UsageError
-from deoldify_video.media.files import digest_of, lock_file, output_errors, sync_folder
+from deoldify_video.media.files import hash_file, lock_file, output_errors, sync_folder
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A finished part.
+    """A finished segment.
 
     `pts` are the true stamps of its frames, `delay` how many frames its encoder held back; `shots` counts the shots of the film so
     far, `in_mid_shot` says that the last of them goes on; `seekable`, that all stamps so far were the file's own. `track_digest` is
@@ -44,9 +44,9 @@ class Segment:
 class Journal:
     """The work folder of one output, and the segments in it that are finished and whole, by number.
 
-    Opening it takes a lock; a second run on the same output gets `OutputError`. `fingerprint` says what the parts depend on; where
+    Opening it takes a lock; a second run on the same output gets `OutputError`. `fingerprint` says what the segments depend on; where
     it differs from the folder's, `UsageError` names what has changed. `restart` forgets what is there. What lies after a gap is
-    kept with `gaps` only, for those who know where it belongs; `checked` says that the parts were compared with their entries just now.
+    kept with `gaps` only, for those who know where it belongs; `checked`: the segments were compared with their entries just now.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Journal:
         return sum(len(segment.pts) for segment in self.finished.values())
 
     def add(self, number: int, segment: Segment) -> None:
-        """Enter a finished part, which is on the disk; on return its entry is, too."""
+        """Enter a finished segment, which is on the disk; on return its entry is, too."""
         with output_errors(self.path), self.path.open("ab") as file:
             file.write(_line(asdict(segment)))
             file.flush()
@@ -103,7 +103,7 @@ class Journal:
             self._lock = None
 
     def _whole(self, entries: list[dict[str, Any]], *, checked: bool) -> dict[int, Segment]:
-        """The entries whose parts are there and are what was entered."""
+        """The entries whose segments are there and are what was entered."""
         whole: dict[int, Segment] = {}
         for entry in entries:
             with contextlib.suppress(TypeError, ValueError):
@@ -114,15 +114,15 @@ class Journal:
         return whole
 
     def _is_as_entered(self, number: int, segment: Segment) -> bool:
-        part, track = part_path(self.folder, number), track_path(self.folder, number)
-        track_is_there = segment.track_digest in ("", digest_of(track))
-        return segment.part == part.name and segment.digest == digest_of(part) != "" and track_is_there
+        part, state = segment_path(self.folder, number), state_path(self.folder, number)
+        state_is_there = segment.track_digest in ("", hash_file(state))
+        return segment.part == part.name and segment.digest == hash_file(part) != "" and state_is_there
 
     def _rewrite(self, fingerprint: dict[str, Any]) -> None:
-        keep = {self.path, self.folder / "lock"}
+        kept = {self.path, self.folder / "lock"}
         for number in self.finished:
-            keep |= {part_path(self.folder, number), track_path(self.folder, number)}
-        for stray in set(self.folder.iterdir()) - keep:
+            kept |= {segment_path(self.folder, number), state_path(self.folder, number)}
+        for stray in set(self.folder.iterdir()) - kept:
             stray.unlink()
         temporary = self.path.with_suffix(".new")
         lines = [fingerprint, *(asdict(segment) for _, segment in sorted(self.finished.items()))]
@@ -133,17 +133,17 @@ class Journal:
 
 
 def work_folder(output: Path) -> Path:
-    """Where the parts of `output` lie until it is finished."""
+    """Where the segments of `output` lie until it is finished."""
     return output.with_name(f".{output.name}.work")
 
 
-def part_path(folder: Path, number: int) -> Path:
-    """Where part `number` lies."""
+def segment_path(folder: Path, number: int) -> Path:
+    """Where segment `number` lies."""
     return folder / f"part-{number:05d}.mkv"
 
 
-def track_path(folder: Path, number: int) -> Path:
-    """Where the smoother's memory after part `number` lies, where that part ends in mid-shot."""
+def state_path(folder: Path, number: int) -> Path:
+    """Where the smoother's memory after segment `number` lies, where that segment ends in mid-shot."""
     return folder / f"track-{number:05d}.npz"
 
 

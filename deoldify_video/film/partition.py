@@ -1,7 +1,7 @@
-"""Reads a film once without a network, and divides what is to be made of it into stretches that can be made apart.
+"""Reads a film once without a network, and divides what is to be made of it into ranges that can be made apart.
 
-Cuts are found on the same small pictures as in a single run, so segments are the same. A stretch begins where the smoother
-remembers nothing, at a cut, or where its memory is kept from an earlier run; made by themselves, stretches give the very frames
+Cuts are found on the same small pictures as in a single run, so segments are the same. A range begins where the smoother
+remembers nothing, at a cut, or where its memory is kept from an earlier run; made by themselves, ranges give the very frames
 that a single run gives.
 """
 
@@ -11,53 +11,55 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, groupby, takewhile
 
-from deoldify_video.film.cut_search import Glance, join
+from deoldify_video.film.cut_search import CutSearch, join_searches
 from deoldify_video.film.job import FilmJob
 from deoldify_video.film.journal import Segment
-from deoldify_video.film.pipeline import QUEUE_FRAMES, Start, find_segments, mark_segments, one_thread_each
-from deoldify_video.film.segments import PlannedSegment, Stretch, rest_of_film
+from deoldify_video.film.pipeline import QUEUE_FRAMES, ResumePoint, find_segments, mark_segments, one_thread_each
+from deoldify_video.film.segments import PlannedSegment, SegmentRange, rest_of_film
 from deoldify_video.film.threads import Stages
-from deoldify_video.media.decode import SEEKABLE_FORMATS, Begin, DecodeStats, FilmReader
+from deoldify_video.media.decode import SEEKABLE_FORMATS, DecodeStats, FilmReader, SeekPoint
 from deoldify_video.media.frame import FilmFrame
 
-STRETCH_FRAMES = 3000  # two minutes; a stretch of its own costs its reader up to some 300 frames before its first one
+RANGE_FRAMES = 3000  # two minutes; a range of its own costs its reader up to some 300 frames before its first one
 
 
 def is_divisible(job: FilmJob) -> bool:
     """Whether it pays to divide the film: it is long, and its container leads to any frame."""
     seekable = any(name in job.info.format_name for name in SEEKABLE_FORMATS)
-    return seekable and job.expected_frames > 2 * STRETCH_FRAMES
+    return seekable and job.expected_frames > 2 * RANGE_FRAMES
 
 
-def divide(job: FilmJob, finished: Mapping[int, Segment], glances: Sequence[Glance] = ()) -> Iterator[Stretch | DecodeStats]:
-    """The stretches of a film that have still to be made, in order, each as soon as its end is found; then the reader's statistics.
+def partition_film(
+    job: FilmJob, finished: Mapping[int, Segment], searches: Sequence[CutSearch] = ()
+) -> Iterator[SegmentRange | DecodeStats]:
+    """The ranges of a film that have still to be made, in order, each as soon as its end is found; then the reader's statistics.
 
-    `finished` are the segments that there are, by number. Where `glances` at the whole film can be joined it is not read again.
+    `finished` are the segments that there are, by number. Where `searches` at the whole film can be joined it is not read again.
     Otherwise, where stamps had to be repaired or pictures are damaged, a frame may not be found again, or look different, when it is
-    sought: from there on the rest of the film is one stretch.
+    sought: from there on the rest of the film is one range.
     """
-    joined = join(glances) if glances else None
+    joined = join_searches(searches) if searches else None
     if joined is None:
         yield from _divide_by_reading(job, finished)
         return
     frames, stats = joined
-    division = _Division(finished, lambda frame: True)
-    for number, members in groupby(mark_segments(frames, Start()), key=lambda frame: frame.segment):
-        yield from division.add(*_planned(number, members))
-    yield from division.flush()
+    partitioner = _Partitioner(finished, lambda frame: True)
+    for number, members in groupby(mark_segments(frames, ResumePoint()), key=lambda frame: frame.segment):
+        yield from partitioner.add(*_planned(number, members))
+    yield from partitioner.flush()
     yield stats
 
 
-def _divide_by_reading(job: FilmJob, finished: Mapping[int, Segment]) -> Iterator[Stretch | DecodeStats]:
+def _divide_by_reading(job: FilmJob, finished: Mapping[int, Segment]) -> Iterator[SegmentRange | DecodeStats]:
     one_thread_each()
     rest = rest_of_film([finished[number] for number in takewhile(finished.__contains__, count())])
-    reader = _WatchedReader(job.reader(rest.begin))
-    division = _Division(finished, reader.is_sound_at)
+    reader = _WatchedReader(job.reader(rest.seek_point))
+    partitioner = _Partitioner(finished, reader.is_sound_at)
     with Stages() as stages:
-        frames = find_segments(stages.background(reader, depth=QUEUE_FRAMES, name="decode"), rest.start)
+        frames = find_segments(stages.background(reader, depth=QUEUE_FRAMES, name="decode"), rest.resume_point)
         for number, members in groupby(frames, key=lambda frame: frame.segment):
-            yield from division.add(*_planned(number, members))
-    yield from division.flush()
+            yield from partitioner.add(*_planned(number, members))
+    yield from partitioner.flush()
     yield reader.stats
 
 
@@ -96,44 +98,44 @@ class _WatchedReader:
 
 
 @dataclass
-class _Division:
-    """Gathers segments until they make a stretch."""
+class _Partitioner:
+    """Gathers segments until they make a range."""
 
     finished: Mapping[int, Segment]
     is_sound_at: Callable[[int], bool]
     waiting: list[PlannedSegment] = field(default_factory=list)
     last_shot: int | None = None
 
-    def add(self, segment: PlannedSegment, last_shot: int) -> Iterator[Stretch]:
-        """Take the next segment of the film, which ends in `last_shot`; gives the stretch that ends before it, if one does."""
+    def add(self, segment: PlannedSegment, last_shot: int) -> Iterator[SegmentRange]:
+        """Take the next segment of the film, which ends in `last_shot`; gives the range that ends before it, if one does."""
         goes_on = segment.shot == self.last_shot
         self.last_shot = last_shot
         entry = self.finished.get(segment.number)
         is_done = entry is not None and entry.pts == segment.pts
         # In mid-shot the smoother looks ahead from one segment into the next: they are made together.
         if not (goes_on and self.waiting):
-            long_enough = sum(len(one.pts) for one in self.waiting) >= STRETCH_FRAMES
+            long_enough = sum(len(one.pts) for one in self.waiting) >= RANGE_FRAMES
             if is_done or (long_enough and self.is_sound_at(segment.frame)):
                 yield from self.flush()
             if is_done:
                 return
         self.waiting.append(segment)
 
-    def flush(self) -> Iterator[Stretch]:
-        """The stretch of all segments that wait."""
+    def flush(self) -> Iterator[SegmentRange]:
+        """The range of all segments that wait."""
         if self.waiting:
             before = self.finished.get(self.waiting[0].number - 1)
-            yield planned_stretch(self.waiting, before, seekable=self.is_sound_at(self.waiting[0].frame))
+            yield planned_range(self.waiting, before, seekable=self.is_sound_at(self.waiting[0].frame))
             self.waiting = []
 
 
-def planned_stretch(plan: Iterable[PlannedSegment], before: Segment | None, *, seekable: bool) -> Stretch:
-    """The stretch of `plan`. `before` is the segment before it, where that is finished; `seekable`: the beginning can be sought."""
+def planned_range(plan: Iterable[PlannedSegment], before: Segment | None, *, seekable: bool) -> SegmentRange:
+    """The range of `plan`. `before` is the segment before it, where that is finished; `seekable`: the beginning can be sought."""
     plan = tuple(plan)
     first = plan[0]
-    return Stretch(
-        Begin(first.frame, first.pts[0] if seekable else None),
-        Start(first.frame, first.number, first.shot),
+    return SegmentRange(
+        SeekPoint(first.frame, first.pts[0] if seekable else None),
+        ResumePoint(first.frame, first.number, first.shot),
         first.number - 1 if before is not None and before.track_digest else None,
         plan,
     )

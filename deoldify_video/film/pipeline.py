@@ -17,7 +17,7 @@ from deoldify_video.temporal.flow import make_flow
 from deoldify_video.temporal.keyframes import KeyframeColorizer
 from deoldify_video.temporal.shots import ShotDetector
 from deoldify_video.temporal.smooth import Smoother
-from deoldify_video.temporal.smoother_state import Track
+from deoldify_video.temporal.smoother_state import SmootherState
 
 if TYPE_CHECKING:
     from deoldify_video.color.paint import Painter
@@ -31,16 +31,16 @@ Mark: TypeAlias = Callable[[Iterable[FilmFrame]], Iterator[FilmFrame]]  # sets `
 
 
 @dataclass(frozen=True)
-class Start:
+class ResumePoint:
     """Where a film begins, or goes on: the number of the next frame, segment and shot, and the colours that stand there.
 
-    `track` is the smoother's memory where the last segment ended in mid-shot.
+    `smoother_state` is the smoother's memory where the last segment ended in mid-shot.
     """
 
     frame: int = 0
     segment: int = 0
     shot: int = 0
-    track: Track | None = None
+    smoother_state: SmootherState | None = None
 
 
 def film_frames(
@@ -49,20 +49,23 @@ def film_frames(
     colorizer: Colorizer,
     painter: Painter,
     options: FilmOptions,
-    track: Track | None,
+    smoother_state: SmootherState | None,
     stages: Stages,
 ) -> Iterator[tuple[FilmFrame, NDArray[Any]]]:
-    """Decoded `frames`, numbered by `mark`, each with its chroma planes (2, h, w), in order; the smoother goes on from `track`."""
+    """Decoded `frames`, numbered by `mark`, each with its chroma planes (2, h, w), in order.
+
+    The smoother goes on from `smoother_state`.
+    """
     one_thread_each()
     background = partial(stages.background, depth=QUEUE_FRAMES)
     held = options.smooth
     flow = make_flow(held.flow, str(colorizer.device))
     smoother = Smoother(held.smoothing, held.lookahead, flow)
-    smoother.track = track
+    smoother.state = smoother_state
 
     def paint(frame: FilmFrame) -> tuple[FilmFrame, NDArray[Any]]:
         assert frame.ab is not None
-        return frame, painter.chroma(frame.luma, frame.grey, frame.ab)
+        return frame, painter.chroma(frame.luma, frame.gray, frame.ab)
 
     decoded = background(frames, name="decode")
     distance = options.color.keyframes
@@ -77,24 +80,24 @@ def one_thread_each() -> None:
     cv2.setNumThreads(1)
 
 
-def find_segments(frames: Iterable[FilmFrame], start: Start) -> Iterator[FilmFrame]:
-    """Find cuts, and number shots and segments from `start` on."""
+def find_segments(frames: Iterable[FilmFrame], resume_point: ResumePoint) -> Iterator[FilmFrame]:
+    """Find cuts, and number shots and segments from `resume_point` on."""
     detector = ShotDetector()
-    return mark_segments(through(frames, detector.push, detector.flush), start)
+    return mark_segments(through(frames, detector.push, detector.flush), resume_point)
 
 
-def mark_segments(frames: Iterable[FilmFrame], start: Start) -> Iterator[FilmFrame]:
+def mark_segments(frames: Iterable[FilmFrame], resume_point: ResumePoint) -> Iterator[FilmFrame]:
     """Number the segments in `frame.segment`: they start at cuts, and in the middle of a shot that is too long.
 
-    Frames before `start` (which a resumed run decodes so that the shot detector knows the past) are dropped, and shots are
+    Frames before `resume_point` (which a resumed run decodes so that the shot detector knows the past) are dropped, and shots are
     counted on from there. Depends only on the shots since the segment's beginning, so a resumed run divides alike.
     """
-    segment, count, shot, shot_offset = start.segment, 0, start.shot, None
+    segment, count, shot, shot_offset = resume_point.segment, 0, resume_point.shot, None
     for frame in frames:
-        if frame.index < start.frame:
+        if frame.index < resume_point.frame:
             continue
         if shot_offset is None:
-            shot_offset = start.shot - frame.shot
+            shot_offset = resume_point.shot - frame.shot
         frame.shot += shot_offset
         if (frame.shot != shot and count >= MIN_SEGMENT_FRAMES) or count >= MAX_SEGMENT_FRAMES:
             segment, count = segment + 1, 0

@@ -10,9 +10,9 @@ from deoldify_video.errors import InputError, UsageError
 from deoldify_video.media.decode import Window
 from deoldify_video.media.encode import picture_format
 from deoldify_video.media.files import check_output
-from deoldify_video.media.inspect_content import look
+from deoldify_video.media.inspect_content import inspect_content
 from deoldify_video.media.probe import MediaInfo, probe
-from deoldify_video.media.scan_packets import NOTICED_S, Survey, survey
+from deoldify_video.media.scan_packets import NOTICED_S, PacketScan, scan_packets
 from deoldify_video.media.streams import check_container, check_rate
 from deoldify_video.options import FilmOptions
 
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Preflight:
-    """What was found: headers, packets, the part inside black borders, and what the user should know."""
+    """The findings: headers, packets, the part inside black borders, and warnings for the user."""
 
     info: MediaInfo
-    survey: Survey
+    packet_scan: PacketScan
     window: Window | None
     warnings: tuple[str, ...]
 
@@ -37,7 +37,7 @@ class Preflight:
 
     def expected_frames(self, start_s: float, end_s: float | None) -> int:
         """Frames that there will be between --start and --end."""
-        rate, total = self.info.video.frame_rate, self.survey.pictures
+        rate, total = self.info.video.frame_rate, self.packet_scan.pictures
         end = total if end_s is None else min(total, round(end_s * rate))
         return max(0, end - round(start_s * rate))
 
@@ -53,12 +53,12 @@ def preflight(source: Path, output: Path, options: FilmOptions) -> Preflight:
     check_output(source, output, overwrite=options.encode.overwrite)
     check_container(info, output, options.encode.codec)
     picture_format(options.encode, video.width, video.height, video.depth)
-    found = survey(info)
+    found = scan_packets(info)
     check_rate(output, constant=found.constant_rate)
     warnings = [] if options.decode.deinterlace else [*video.warnings]
     warnings += _check_length(info, found, options)
-    seen = look(info)
-    if seen.in_colour:
+    seen = inspect_content(info)
+    if seen.in_color:
         if not options.job.force:
             raise InputError(f"{source} is in colour already; use --force to replace its colours by new ones.")
         warnings.append("the film was in colour; its own colours were replaced.")
@@ -69,7 +69,7 @@ def preflight(source: Path, output: Path, options: FilmOptions) -> Preflight:
     return Preflight(info, found, seen.window, tuple(warnings))
 
 
-def _check_length(info: MediaInfo, found: Survey, options: FilmOptions) -> list[str]:
+def _check_length(info: MediaInfo, found: PacketScan, options: FilmOptions) -> list[str]:
     """Refuse a film that ends too early, unless it may or what is wanted of it is there; otherwise say what looks wrong."""
     end_s = options.decode.end_s
     there = end_s is not None and found.picture_start_s + end_s <= found.end_s

@@ -1,4 +1,4 @@
-"""Makes segments of a film, one part each, in one go: of the whole film, of what an earlier run has left, or of a planned stretch."""
+"""Makes segments of a film in one go: of the whole film, of what an earlier run has left, or of a planned range."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from deoldify_video.errors import InputError, OutputError, StoppedError
 from deoldify_video.film.job import FilmJob
-from deoldify_video.film.journal import Segment, part_path, sync, track_path
-from deoldify_video.film.pipeline import Start, film_frames, find_segments
+from deoldify_video.film.journal import Segment, segment_path, state_path, sync
+from deoldify_video.film.pipeline import ResumePoint, film_frames, find_segments
 from deoldify_video.film.threads import Stages
-from deoldify_video.media.decode import Begin, FilmReader
-from deoldify_video.media.files import digest_of, output_errors, sync_folder
+from deoldify_video.media.decode import FilmReader, SeekPoint
+from deoldify_video.media.files import hash_file, output_errors, sync_folder
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.report import OnProgress, Progress
-from deoldify_video.temporal.smoother_state import Track
+from deoldify_video.temporal.smoother_state import SmootherState
 
 if TYPE_CHECKING:
     from deoldify_video.models.colorizer import Colorizer
@@ -47,14 +47,14 @@ class PlannedSegment:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Consecutive segments: where to begin reading, what the first of them is, and the part after which the smoother's memory is kept
-    where that one goes on in mid-shot. With a `plan` it ends with that; without one, segments are found up to the film's end.
+class SegmentRange:
+    """Consecutive segments: where to begin reading, what the first of them is, and the segment after which the smoother's memory is
+    kept where that one goes on in mid-shot. With a `plan` it ends with that; without one, segments are found up to the film's end.
     """
 
-    begin: Begin = field(default_factory=Begin)
-    start: Start = field(default_factory=Start)
-    track_of: int | None = None
+    seek_point: SeekPoint = field(default_factory=SeekPoint)
+    resume_point: ResumePoint = field(default_factory=ResumePoint)
+    state_segment: int | None = None
     plan: tuple[PlannedSegment, ...] = ()
 
     @property
@@ -63,17 +63,17 @@ class Stretch:
         return sum(len(segment.pts) for segment in self.plan)
 
 
-def rest_of_film(segments: Sequence[Segment]) -> Stretch:
-    """What follows the leading `segments` of a film."""
+def rest_of_film(segments: Sequence[Segment]) -> SegmentRange:
+    """The range that follows the leading `segments` of a film."""
     if not segments:
-        return Stretch()
+        return SegmentRange()
     last, pts = segments[-1], [stamp for segment in segments for stamp in segment.pts]
     first = len(pts) - (WARM_UP_FRAMES if last.in_mid_shot else 0)
     # The stamp of the first frame that is missing is not known; the one before it is, and it is dropped later.
     first = max(0, min(first, len(pts) - 1))
-    return Stretch(
-        Begin(first, pts[first] if last.seekable else None),
-        Start(len(pts), len(segments), last.shots - last.in_mid_shot),
+    return SegmentRange(
+        SeekPoint(first, pts[first] if last.seekable else None),
+        ResumePoint(len(pts), len(segments), last.shots - last.in_mid_shot),
         len(segments) - 1 if last.track_digest else None,
     )
 
@@ -82,51 +82,55 @@ def make_segments(
     job: FilmJob,
     colorizer: Colorizer,
     folder: Path,
-    stretch: Stretch,
+    segment_range: SegmentRange,
     reader: FilmReader,
     *,
     on_progress: OnProgress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Generator[tuple[int, Segment], None, None]:
-    """Make the segments of `stretch` in `folder`; yields the number and entry of each when its part is on the disk.
+    """Make the segments of `segment_range` in `folder`; yields the number and entry of each when its segment is on the disk.
 
-    `reader` reads from the stretch's beginning and gathers statistics. `should_stop` is asked after every segment but the last, and
+    `reader` reads from the range's beginning and gathers statistics. `should_stop` is asked after every segment but the last, and
     ends the work with `StoppedError`. Raises `InputError` where the film is not what was planned.
     """
-    start, total = stretch.start, job.expected_frames
-    if stretch.track_of is not None:
-        start = replace(start, track=_load_track(track_path(folder, stretch.track_of)))
-    mark = partial(mark_planned, stretch.plan) if stretch.plan else partial(find_segments, start=start)
-    frames = islice(reader, stretch.frames) if stretch.plan else reader
-    planned = {segment.number: segment.pts for segment in stretch.plan}
-    part: _Part | None = None
+    resume_point, total = segment_range.resume_point, job.expected_frames
+    if segment_range.state_segment is not None:
+        resume_point = replace(resume_point, smoother_state=_load_state(state_path(folder, segment_range.state_segment)))
+    mark = (
+        partial(mark_planned, segment_range.plan) if segment_range.plan else partial(find_segments, resume_point=resume_point)
+    )
+    frames = islice(reader, segment_range.frames) if segment_range.plan else reader
+    planned = {segment.number: segment.pts for segment in segment_range.plan}
+    open_segment: _OpenSegment | None = None
 
-    def finish(part: _Part, following: FilmFrame | None) -> tuple[int, Segment]:
-        segment = part.finish(following)
-        if planned.pop(part.number, segment.pts) != segment.pts:
+    def finish(open_segment: _OpenSegment, following: FilmFrame | None) -> tuple[int, Segment]:
+        segment = open_segment.finish(following)
+        if planned.pop(open_segment.number, segment.pts) != segment.pts:
             raise InputError(f"{job.info.path} reads otherwise when it is sought; colorize it in one go with --engine local.")
-        return part.number, segment
+        return open_segment.number, segment
 
     try:
         with Stages() as stages:
             painter = job.painter(reader)
-            for frame, chroma in film_frames(frames, mark, colorizer, painter, job.options, start.track, stages):
-                if part is not None and frame.segment != part.number:
-                    yield finish(part, frame)
-                    part = None
+            for frame, chroma in film_frames(
+                frames, mark, colorizer, painter, job.options, resume_point.smoother_state, stages
+            ):
+                if open_segment is not None and frame.segment != open_segment.number:
+                    yield finish(open_segment, frame)
+                    open_segment = None
                     if should_stop():
                         raise StoppedError(f"stopped after {frame.index} frames; the same command goes on from there.")
-                if part is None:
-                    part = _Part(job, folder, frame.segment, reader)
-                part.write(frame, chroma)
+                if open_segment is None:
+                    open_segment = _OpenSegment(job, folder, frame.segment, reader)
+                open_segment.write(frame, chroma)
                 if on_progress:
                     on_progress(Progress(frame.index + 1, total, frame.shot + 1))
-            if part is not None:
-                yield finish(part, None)
-                part = None
+            if open_segment is not None:
+                yield finish(open_segment, None)
+                open_segment = None
     finally:
-        if part is not None:
-            part.abandon()
+        if open_segment is not None:
+            open_segment.abandon()
     if planned:
         raise InputError(f"{job.info.path} has fewer frames when it is sought; colorize it in one go with --engine local.")
 
@@ -142,8 +146,8 @@ def mark_planned(plan: Iterable[PlannedSegment], frames: Iterable[FilmFrame]) ->
             yield frame
 
 
-class _Part:
-    """A part in the making. It gets its name when it is whole, so that two that are made at once never spoil each other."""
+class _OpenSegment:
+    """A segment in the making. It gets its name when it is whole, so that two that are made at once never spoil each other."""
 
     def __init__(self, job: FilmJob, folder: Path, number: int, reader: FilmReader) -> None:
         self.number = number
@@ -160,24 +164,24 @@ class _Part:
         self._last = frame
 
     def finish(self, following: FilmFrame | None) -> Segment:
-        """Finish the part; `following` is the first frame of the next one. On return it is on the disk."""
+        """Finish the segment; `following` is the first frame of the next one. On return it is on the disk."""
         last = self._last
         assert last is not None
         self._writer.close()
-        part, track = part_path(self._folder, self.number), track_path(self._folder, self.number)
+        path, state = segment_path(self._folder, self.number), state_path(self._folder, self.number)
         in_mid_shot = following is not None and following.shot == last.shot
-        with output_errors(part):
+        with output_errors(path):
             sync(self._temporary)
-            digest = digest_of(self._temporary)
-            self._temporary.replace(part)
-        if in_mid_shot and last.track is not None:
-            _save_track(track, last.track)
+            digest = hash_file(self._temporary)
+            self._temporary.replace(path)
+        if in_mid_shot and last.smoother_state is not None:
+            _save_state(state, last.smoother_state)
         sync_folder(self._folder)
         log.info("segment %d is finished: %d frames, up to frame %d", self.number, len(self._pts), last.index + 1)
         return Segment(
-            part=part.name,
+            part=path.name,
             digest=digest,
-            track_digest=digest_of(track) if in_mid_shot else "",
+            track_digest=hash_file(state) if in_mid_shot else "",
             pts=self._pts,
             delay=self._writer.delay,
             last_duration=self._reader.stats.last_duration,
@@ -191,18 +195,18 @@ class _Part:
         self._writer.abandon()
 
 
-def _save_track(path: Path, track: Track) -> None:
+def _save_state(path: Path, state: SmootherState) -> None:
     temporary = path.with_name(f"{secrets.token_hex(4)}.new")
     with output_errors(path):
         with temporary.open("wb") as file:
-            np.savez(file, shot=track.shot, grey=track.grey, moments=track.moments)
+            np.savez(file, shot=state.shot, grey=state.gray, moments=state.moments)
         sync(temporary)
         temporary.replace(path)
 
 
-def _load_track(path: Path) -> Track:
+def _load_state(path: Path) -> SmootherState:
     try:
         with np.load(path) as data:
-            return Track(int(data["shot"]), data["grey"], data["moments"])
+            return SmootherState(int(data["shot"]), data["grey"], data["moments"])
     except (OSError, ValueError, KeyError) as error:
         raise OutputError(f"{path} is damaged; begin anew with --restart.") from error

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from deoldify_video.color.yuv import SampleRange
 from deoldify_video.errors import InputError
-from deoldify_video.media.decode import Window, has_luma_plane, luma_plane, small_grey
-from deoldify_video.media.inspect_content import colour_spread
+from deoldify_video.media.decode import Window, has_luma_plane, luma_plane, small_gray
+from deoldify_video.media.inspect_content import color_spread
 from deoldify_video.media.probe import MATRIX_NAMES, MAX_PIXELS, MediaInfo, film_stream
 from deoldify_video.media.timing import PtsClock, rising
 
@@ -26,12 +26,12 @@ from deoldify_video.media.timing import PtsClock, rising
 class Sample:
     """A frame somewhere in the film.
 
-    `luma` (H, W) as coded, uint8 or uint16; `colour` is how far its own chroma spreads (`media.inspect_content.colour_spread`).
+    `luma` (H, W) as coded, uint8 or uint16; `color` is how far its own chroma spreads (`media.inspect_content.color_spread`).
     """
 
     pts: int
     luma: NDArray[Any]
-    colour: float
+    color: float
 
 
 class ClipReader:
@@ -73,11 +73,11 @@ class ClipReader:
                 return [self._luma(frame) for _, frame in found]
         return []
 
-    def grey(self, luma: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
+    def gray(self, luma: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
         """A small upright copy of `luma`, uint8 (h, w), full range; `size` is (width, height), black borders are left out."""
         turns = self.info.video.rotation_deg // 90
         shown = luma if self.window is None else luma[self.window.slices]
-        return small_grey(shown, size, SampleRange.of(self.depth, full=self.full_range), turns)
+        return small_gray(shown, size, SampleRange.of(self.depth, full=self.full_range), turns)
 
     def _from(self, place: int | None) -> Iterator[tuple[int, av.VideoFrame]]:
         """Frames with their stamps, from the key picture before `place` on; None: from the beginning, stamps repaired."""
@@ -112,7 +112,7 @@ class ClipReader:
             began = time.perf_counter()
 
     def _sample(self, pts: int, frame: av.VideoFrame) -> Sample:
-        return Sample(pts, self._luma(frame), colour_spread(frame))
+        return Sample(pts, self._luma(frame), color_spread(frame))
 
     def _luma(self, frame: av.VideoFrame) -> NDArray[Any]:
         if self._convert_to is None:

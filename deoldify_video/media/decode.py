@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deoldify_video.color.yuv import SampleRange, luma_to_grey
+from deoldify_video.color.yuv import SampleRange, luma_to_gray
 from deoldify_video.errors import InputError
 from deoldify_video.media.deinterlace import deinterlaced
 from deoldify_video.media.frame import FilmFrame
@@ -31,7 +31,7 @@ PLANAR_LUMA = ("yuv", "gray", "nv12", "nv21", "nv16", "nv24")  # pixel formats w
 
 @dataclass
 class DecodeStats:
-    """What happened on the way: filled while frames are read, complete when the last one is."""
+    """Counts of what was repaired: filled while frames are read, complete when the last one is."""
 
     frames: int = 0
     corrupt_packets: int = 0
@@ -46,7 +46,7 @@ class DecodeStats:
         return not (self.corrupt_packets or self.repaired_pts or self.broke_off)
 
     def warnings(self) -> list[str]:
-        """What was repaired, as sentences."""
+        """The repairs, as sentences."""
         found = []
         if self.corrupt_packets:
             found.append(f"{self.corrupt_packets} damaged packets could not be decoded and were skipped.")
@@ -62,7 +62,7 @@ class DecodeStats:
 
 
 @dataclass(frozen=True)
-class Begin:
+class SeekPoint:
     """The number of the first frame to give out. `pts` is its stamp where the film can be sought by stamps; None decodes and
     drops everything before it, as is needed where stamps had to be repaired.
     """
@@ -101,18 +101,18 @@ class Window:
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
-def small_grey(luma: NDArray[Any], size: tuple[int, int], samples: SampleRange, turns: int) -> NDArray[np.uint8]:
+def small_gray(luma: NDArray[Any], size: tuple[int, int], samples: SampleRange, turns: int) -> NDArray[np.uint8]:
     """A small upright copy of `luma` (H, W), uint8 (h, w), full range: `size` is its (width, height) after `turns` quarter turns."""
     coded = size if turns % 2 == 0 else size[::-1]
     small = cv2.resize(luma, coded, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(np.rot90(luma_to_grey(small, samples), turns))
+    return np.ascontiguousarray(np.rot90(luma_to_gray(small, samples), turns))
 
 
 class FilmReader:
     """Iterates over the frames of a film, in order of presentation.
 
-    `grey_size` is (width, height) of the small copy, upright as a viewer sees it; `begin` skips frames; `window` is the part of the
-    picture that the small copy shows (None: all). `stats` counts what was repaired. Raises `InputError` when nothing can be decoded
+    `gray_size` is (width, height) of the small copy, upright as a viewer sees it; `seek_point` skips frames; `window` is the part of
+    the picture that the small copy shows (None: all). `stats` counts what was repaired. Raises `InputError` when nothing can be decoded
     or the picture changes its size in mid-film.
     """
 
@@ -120,11 +120,11 @@ class FilmReader:
         self,
         info: MediaInfo,
         options: DecodeOptions,
-        grey_size: tuple[int, int],
-        begin: Begin | None = None,
+        gray_size: tuple[int, int],
+        seek_point: SeekPoint | None = None,
         window: Window | None = None,
     ) -> None:
-        self.info, self.options, self.grey_size, self.begin = info, options, grey_size, begin or Begin()
+        self.info, self.options, self.gray_size, self.seek_point = info, options, gray_size, seek_point or SeekPoint()
         self.stats = DecodeStats()
         video = info.video
         self.window = window or Window(0, 0, video.width, video.height)
@@ -143,28 +143,28 @@ class FilmReader:
             if end_pts is not None and pts >= end_pts:
                 break
             self.stats.frames = number + 1
-            if number < self.begin.frame:
+            if number < self.seek_point.frame:
                 continue
             luma = luma_plane(frame)
-            grey = small_grey(luma[self.window.slices], self.grey_size, samples, turns)
+            gray = small_gray(luma[self.window.slices], self.gray_size, samples, turns)
             self.stats.last_duration = frame.duration if 0 < frame.duration <= longest else self._clock.step
-            yield FilmFrame(index=number, pts=pts, luma=luma, grey=grey)
-        if self.stats.frames == self.begin.frame == 0:
+            yield FilmFrame(index=number, pts=pts, luma=luma, gray=gray)
+        if self.stats.frames == self.seek_point.frame == 0:
             raise InputError(f"{self.info.path} holds no frame that can be decoded" + self._between())
 
     def _between(self) -> str:
         return " between --start and --end." if self.options.start_s or self.options.end_s else "; it is damaged."
 
     def _wanted(self) -> Iterator[tuple[int, tuple[int, av.VideoFrame]]]:
-        """Frames from --start on with their numbers, those before `begin` left out where the film can be sought."""
-        video, begin = self.info.video, self.begin
+        """Frames from --start on with their numbers, those before `seek_point` left out where the film can be sought."""
+        video, seek_point = self.info.video, self.seek_point
         seekable = any(name in self.info.format_name for name in SEEKABLE_FORMATS)
-        if begin.pts is not None and seekable:
-            wanted = begin.pts
+        if seek_point.pts is not None and seekable:
+            wanted = seek_point.pts
             frames = dropwhile(lambda item: item[0] < wanted, self._stamped(wanted))
             head = next(frames, None)
             if head is not None and head[0] == wanted:
-                yield from enumerate(chain([head], frames), begin.frame)
+                yield from enumerate(chain([head], frames), seek_point.frame)
                 return
             self.stats = DecodeStats()  # the index led astray: read from the beginning instead
         if not self.options.start_s:

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 from deoldify_video.errors import OutputError
-from deoldify_video.formatting import readable
+from deoldify_video.formatting import format_bytes
 from deoldify_video.media.probe import MediaInfo
-from deoldify_video.media.scan_packets import Survey
+from deoldify_video.media.scan_packets import PacketScan
 from deoldify_video.options import EncodeOptions
 
 # Bits a pixel that old film needs at the least at our default quality; grain may take several times that.
@@ -17,7 +17,7 @@ _COPIES = 2  # the parts in the work folder, and the film that is made of them
 _SPARE_BYTES = 16 << 20  # journal, indexes, and some air
 
 
-def need_bytes(info: MediaInfo, found: Survey, options: EncodeOptions, frames: int) -> int:
+def need_bytes(info: MediaInfo, found: PacketScan, options: EncodeOptions, frames: int) -> int:
     """A cautious (small) estimate for `frames` frames still to be made: what it exceeds will not fit for certain."""
     bits = LEAST_BITS_PER_PIXEL[options.codec] * info.video.width * info.video.height * frames
     copied = max(0, info.size_bytes - found.picture_bytes) * frames // max(1, found.pictures)
@@ -29,6 +29,6 @@ def check_disk(folder: Path, need: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < need:
         raise OutputError(
-            f"{folder} has {readable(free)} free and the film needs at least {readable(need)}; "
+            f"{folder} has {format_bytes(free)} free and the film needs at least {format_bytes(need)}; "
             "free some, or choose an output on another disk."
         )

@@ -1,7 +1,7 @@
-"""Writes colour frames as a Matroska part: the source's luma, chroma from the network, frame numbers as stamps.
+"""Writes colour frames as a segment in Matroska: the source's luma, chroma from the network, frame numbers as stamps.
 
-Matroska counts in milliseconds; a part therefore carries the *number* of each frame, one per millisecond, and the true stamps are
-put back when the part goes into the finished film (`mux.py`). A part stays readable after a kill.
+Matroska counts in milliseconds; a segment therefore carries the *number* of each frame, one per millisecond, and the true stamps are
+put back when the segment goes into the finished film (`mux.py`). A segment stays readable after a kill.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from deoldify_video.media.probe import RANGE_FULL, RANGE_LIMITED, MediaInfo
 from deoldify_video.options import EncodeOptions
 
 BOTTOM_FIRST = (3, 4)  # FFmpeg's numbers (libavcodec/defs.h) of field orders that show the bottom field first
-PART_TIME_BASE = Fraction(1, 1000)  # Matroska's; one tick is one frame here
+SEGMENT_TIME_BASE = Fraction(1, 1000)  # Matroska's; one tick is one frame here
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def picture_format(options: EncodeOptions, width: int, height: int, depth: int) 
     return PictureFormat(f"yuv{chroma}p" + ("" if target == 8 else f"{target}le"), target, target - depth)
 
 
-class PartWriter:
-    """Encodes frames into one part; `close` finishes it, `abandon` removes it.
+class SegmentWriter:
+    """Encodes frames into one segment; `close` finishes it, `abandon` removes it.
 
     `full_range` and `depth` describe the luma planes that are written; `info` gives size, matrix and tags. `reorder` lets the
     encoder code frames out of their order (B-frames), which AVI cannot note down. `field_order` is FFmpeg's number for
@@ -181,15 +181,15 @@ class PartWriter:
 
     def abandon(self) -> None:
         """Close and remove the unfinished file."""
-        with contextlib.suppress(av.error.FFmpegError, OSError):  # a full disk, say; the part is thrown away anyway
+        with contextlib.suppress(av.error.FFmpegError, OSError):  # a full disk, say; the segment is thrown away anyway
             self._container.close()
         self._path.unlink(missing_ok=True)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         with output_errors(self._path):
             for packet in self._stream.encode(frame):
-                # The encoder counts frames in its own time base; the part counts one frame a tick.
-                packet.time_base = PART_TIME_BASE
+                # The encoder counts frames in its own time base; the segment counts one frame a tick.
+                packet.time_base = SEGMENT_TIME_BASE
                 self.delay = max(self.delay, self._packets - (packet.pts or 0))
                 self._packets += 1
                 self._container.mux(packet)

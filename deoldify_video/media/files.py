@@ -104,7 +104,7 @@ def lock_file(path: Path) -> IO[bytes] | None:
     return file
 
 
-def digest_of(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """A hash of a whole file, "" where there is none."""
     if not path.is_file():
         return ""
@@ -115,7 +115,7 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def file_hash(path: Path, size: int) -> str:
+def hash_file_ends(path: Path, size: int) -> str:
     """A hash of a file's size and both ends: enough to tell most files apart without reading all of a film."""
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
     with path.open("rb") as file:

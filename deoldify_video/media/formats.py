@@ -12,7 +12,7 @@ CONTAINERS = {
     ".ts": "mpegts",
 }
 # Films of which names may hold a codec. Matroska holds everything.
-CODEC_ENDINGS = {
+CODEC_SUFFIXES = {
     "h264": (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".ts"),
     "hevc": (".mp4", ".m4v", ".mov", ".mkv", ".ts"),
     "av1": (".mp4", ".m4v", ".mkv", ".webm"),

@@ -11,14 +11,14 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-DEEP_FORMATS = ("PNG", "TIFF")
+FORMATS_16BIT = ("PNG", "TIFF")
 _EXIF_HEADER = b"Exif\x00\x00"
 _RESOLUTION_TAGS = (0x011A, 0x011B, 0x0128)
 _INCH = 2  # the resolution unit of a file that names none
 
 
-def encode_deep(kind: str, pixels: NDArray[np.uint16], exif: bytes, profile: bytes) -> bytes:
-    """`pixels` uint16 (H, W, 3 or 4), RGB with or without alpha, as a file of `kind`, one of `DEEP_FORMATS`.
+def encode_16bit(kind: str, pixels: NDArray[np.uint16], exif: bytes, profile: bytes) -> bytes:
+    """`pixels` uint16 (H, W, 3 or 4), RGB with or without alpha, as a file of `kind`, one of `FORMATS_16BIT`.
 
     `exif` as Pillow writes it, `profile` ICC. A TIFF keeps the tags of its main directory only, not the camera's own.
     """

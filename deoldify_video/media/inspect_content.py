@@ -18,34 +18,34 @@ SAMPLES = 9  # looked at, evenly spread over the film
 _FORWARD_FRAMES = 50  # decoded at most, to get from a key picture to the wanted place
 _SMALL = 48  # chroma is looked at on a picture of this size: noise averages out
 _LIGHT_STEPS = 16  # tint may differ between so many steps of light
-COLOUR_LEVELS = 4.0  # eight-bit chroma codes: a spread above it, at equal light, is colour and neither tint nor noise
-_COLOUR_SHARE = 0.25  # of the samples
+COLOR_LEVELS = 4.0  # eight-bit chroma codes: a spread above it, at equal light, is colour and neither tint nor noise
+_COLOR_SHARE = 0.25  # of the samples
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a few frames show: the `window` inside black borders (None: there are none), and whether there is colour."""
+class ContentInspection:
+    """The content of a few frames: the `window` inside black borders (None: there are none), and whether there is colour."""
 
     window: Window | None
-    in_colour: bool
+    in_color: bool
 
 
-def look(info: MediaInfo) -> Look:
+def inspect_content(info: MediaInfo) -> ContentInspection:
     """Look at frames all over the film. Never fails: what cannot be decoded is not looked at."""
     lumas: list[NDArray[np.uint8]] = []
     spreads: list[float] = []
     for frame in _samples(info):
-        spreads.append(colour_spread(frame))
+        spreads.append(color_spread(frame))
         eight_bit = frame if has_luma_plane(frame.format.name) else frame.reformat(format="yuv444p")
         plane = luma_plane(eight_bit)
         shift = eight_bit.format.components[0].bits - 8
         lumas.append(np.asarray(plane >> shift if shift > 0 else plane, np.uint8))
-    in_colour = bool(spreads) and np.mean(np.array(spreads) > COLOUR_LEVELS) >= _COLOUR_SHARE
+    in_color = bool(spreads) and np.mean(np.array(spreads) > COLOR_LEVELS) >= _COLOR_SHARE
     full_range = info.video.full_range and has_luma_plane(info.video.pix_fmt)
-    return Look(find_window(lumas, full_range=full_range), bool(in_colour))
+    return ContentInspection(find_window(lumas, full_range=full_range), bool(in_color))
 
 
-def colour_spread(frame: av.VideoFrame) -> float:
+def color_spread(frame: av.VideoFrame) -> float:
     """How far chroma spreads around its mean at equal light, in eight-bit codes (root mean square).
 
     A black-and-white film has one chroma, a tinted or toned one has a chroma for every light; only a film in colour has several
@@ -71,13 +71,13 @@ def _samples(info: MediaInfo) -> Iterator[av.VideoFrame]:
             return
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        stretch = _FORWARD_FRAMES / video.frame_rate / video.time_base
+        forward_ticks = _FORWARD_FRAMES / video.frame_rate / video.time_base
         frames: Iterator[av.VideoFrame] = iter(())
         here: int | None = None
         for number in range(SAMPLES):
             wanted = video.start_pts + length * (2 * number + 1) // (2 * SAMPLES)
             try:
-                if here is None or wanted - here > stretch:  # too far to get there by decoding
+                if here is None or wanted - here > forward_ticks:  # too far to get there by decoding
                     container.seek(wanted, stream=stream)
                     frames = container.decode(stream)
                 frame = _frame_at(frames, wanted)

@@ -27,16 +27,16 @@ STATISTICS_TAGS = ("BPS", "NUMBER_OF_", "_STATISTICS")  # mkvmerge's, about the 
 class EncodedFilm:
     """The picture stream, encoded: its parts in order, the true stamp of every frame, and how long the last one shows.
 
-    `delay` is the number of frames that the encoder held back; stamps and `last_duration` are in the film's time base. `remark`
+    `delay` is the number of frames that the encoder held back; stamps and `last_duration` are in the film's time base. `provenance`
     goes into the film's comment.
     """
 
-    parts: Sequence[Path]
+    segments: Sequence[Path]
     pts: Sequence[int]
     delay: int
     step: int
     last_duration: int
-    remark: str = ""
+    provenance: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Span:
 
 @dataclass
 class MuxStats:
-    """What happened on the way: streams that were left out, and stamps of copied packets that had to be repaired."""
+    """Counts of what was changed: streams that were left out, and stamps of copied packets that had to be repaired."""
 
     left_out: list[str] = field(default_factory=list)
     repaired_packets: int = 0
@@ -87,7 +87,7 @@ def write_film(info: MediaInfo, film: EncodedFilm, output: Path, format_name: st
         if picture is None:
             raise InputError(f"{info.path} changed while it was worked on.")
         streams: dict[int, Any] = {}
-        with av.open(str(film.parts[0])) as first:
+        with av.open(str(film.segments[0])) as first:
             for stream in source.streams:
                 if stream.index == picture.index:
                     streams[stream.index] = _add_picture(target, first, info, stream)
@@ -98,11 +98,11 @@ def write_film(info: MediaInfo, film: EncodedFilm, output: Path, format_name: st
                         streams[stream.index] = add_copy(target, stream)
                     else:  # data of cameras and editors; sound and subtitles were checked before the work
                         stats.left_out.append(f"a stream of {stream.type}")
-        _describe(target, source, span, film.remark)
+        _describe(target, source, span, film.provenance)
         strict = format_name not in WITHOUT_DECODE_STAMPS
         pictures = _picture_packets(film, info.video.time_base, span.start, strict=strict)
         if format_name == "avi":
-            pictures = _annex_b(pictures, film.parts[0], streams[picture.index])
+            pictures = _annex_b(pictures, film.segments[0], streams[picture.index])
         pending = next(pictures, None)
         others = [s for s in source.streams if streams.get(s.index) is not None and s.index != picture.index]
         for packet in copied_packets(source, others, span, stats):
@@ -119,8 +119,8 @@ def write_film(info: MediaInfo, film: EncodedFilm, output: Path, format_name: st
     return stats
 
 
-def _add_picture(target: Any, part: Any, info: MediaInfo, source: Any) -> Any:
-    stream = target.add_stream_from_template(part.streams.video[0], opaque=True)
+def _add_picture(target: Any, segment: Any, info: MediaInfo, source: Any) -> Any:
+    stream = target.add_stream_from_template(segment.streams.video[0], opaque=True)
     stream.time_base = info.video.time_base
     stream.sample_aspect_ratio = info.video.sar
     stream.disposition = source.disposition
@@ -138,12 +138,12 @@ def _is_carried_otherwise(stream: Any, source: Any) -> bool:
     return "timecode" in stream.metadata or (stream.name == "bin_data" and bool(source.chapters()))
 
 
-def _describe(target: Any, source: Any, span: Span, remark: str) -> None:
+def _describe(target: Any, source: Any, span: Span, provenance: str) -> None:
     """Metadata and chapters of the whole film, and the remark behind the comment that it may have."""
     metadata = kept_tags(source.metadata)
-    if remark:
+    if provenance:
         key = next((key for key in metadata if key.lower() == "comment"), "comment")
-        metadata[key] = f"{metadata[key]} | {remark}" if metadata.get(key) else remark
+        metadata[key] = f"{metadata[key]} | {provenance}" if metadata.get(key) else provenance
     target.metadata.update(metadata)
     chapters = []
     for chapter in source.chapters():
@@ -166,9 +166,9 @@ def _picture_packets(film: EncodedFilm, time_base: Fraction, offset: Fraction, *
     shift = round(offset / time_base)
     stamps = decode_stamps(film.pts, film.delay, film.step, strict=strict)
     first_frame = 0
-    for part in film.parts:
+    for segment in film.segments:
         frames = 0
-        with av.open(str(part)) as container:
+        with av.open(str(segment)) as container:
             for packet in container.demux(container.streams.video[0]):
                 if packet.size == 0:
                     continue
@@ -182,9 +182,9 @@ def _picture_packets(film: EncodedFilm, time_base: Fraction, offset: Fraction, *
         first_frame += frames
 
 
-def _annex_b(packets: Iterator[av.Packet], part: Path, stream: Any) -> Iterator[av.Packet]:
+def _annex_b(packets: Iterator[av.Packet], segment: Path, stream: Any) -> Iterator[av.Packet]:
     """AVI holds H.264 and HEVC with start codes in the stream, Matroska's parts have lengths instead."""
-    with av.open(str(part)) as container:
+    with av.open(str(segment)) as container:
         source = container.streams.video[0]
         name = f"{source.codec_context.codec.canonical_name}_mp4toannexb"
         if name not in bitstream_filters_available:

@@ -19,7 +19,7 @@ from deoldify_video.color.yuv import limit_chroma, yuv_to_rgb
 from deoldify_video.errors import InputError, OutputError, UsageError
 from deoldify_video.media.files import output_errors
 from deoldify_video.media.formats import PHOTO_FORMATS
-from deoldify_video.media.images_16bit import DEEP_FORMATS, encode_deep
+from deoldify_video.media.images_16bit import FORMATS_16BIT, encode_16bit
 from deoldify_video.media.probe import MAX_PIXELS
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -29,7 +29,7 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "WEBP": {"quality": 95, "method": 4},
 }
 PHOTO_MATRIX = "bt601"  # JPEG's: turning the result grey again gives the light that came in
-_GREY_WEIGHTS = np.array([0.114, 0.587, 0.299], np.float32)  # the same, in OpenCV's order of channels
+_GRAY_WEIGHTS = np.array([0.114, 0.587, 0.299], np.float32)  # the same, in OpenCV's order of channels
 _EXIF_ORIENTATION = 0x0112
 _EXIF_FOLDERS = (0x8769, 0x8825)  # the camera's own tags, and the place
 _EXIF_PIXEL_SIZE = (0xA002, 0xA003)
@@ -38,7 +38,7 @@ _KEPT_TAGS = (0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x
 _MAX_EXIF_BYTES = 65_000  # what a JPEG can hold
 _QUARTER_TURNS = {3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}  # counter-clockwise, by EXIF orientation
 _MIRRORED = (2, 4, 5, 7)
-COLOURFUL = 0.02  # mean spread of R, G and B from which a picture counts as coloured
+COLORFUL = 0.02  # mean spread of R, G and B from which a picture counts as coloured
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Photo:
     """The light of a photo, upright.
 
     `light` float32 (H, W) in [0, 1], sRGB-encoded; `alpha` like it, or None where all is opaque; `depth` 8 or 16 bits; `exif`
-    what describes the picture, without the orientation, which has been applied; `colourful` when the file has colours already.
+    what describes the picture, without the orientation, which has been applied; `colorful` when the file has colours already.
     """
 
     light: NDArray[np.float32]
     alpha: NDArray[np.float32] | None
     depth: int
     exif: bytes
-    colourful: bool
+    colorful: bool
 
 
 def read_photo(path: Path) -> Photo:
@@ -70,11 +70,11 @@ def read_photo(path: Path) -> Photo:
     depth = 8 * pixels.dtype.itemsize
     values = pixels.astype(np.float32) / np.float32(2**depth - 1)
     alpha = values[..., 3] if values.ndim == 3 and values.shape[2] == 4 and values[..., 3].min() < 1 else None
-    light, colourful = (values if values.ndim == 2 else values[..., 0]), False
+    light, colorful = (values if values.ndim == 2 else values[..., 0]), False
     if values.ndim == 3 and values.shape[2] >= 3:
-        colourful = float(np.mean(np.ptp(values[..., :3], axis=2))) > COLOURFUL
-        light = values[..., :3] @ _GREY_WEIGHTS
-    return Photo(_to_srgb(light, profile), alpha, depth, _description(exif), colourful)
+        colorful = float(np.mean(np.ptp(values[..., :3], axis=2))) > COLORFUL
+        light = values[..., :3] @ _GRAY_WEIGHTS
+    return Photo(_to_srgb(light, profile), alpha, depth, _description(exif), colorful)
 
 
 def write_photo(path: Path, photo: Photo, chroma: NDArray[np.float32]) -> None:
@@ -89,8 +89,8 @@ def write_photo(path: Path, photo: Photo, chroma: NDArray[np.float32]) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exif = photo.exif if len(photo.exif) <= _MAX_EXIF_BYTES else b""
     with output_errors(path):
-        if photo.depth == 16 and kind in DEEP_FORMATS:
-            path.write_bytes(encode_deep(kind, np.rint(planes * 65535).astype(np.uint16), exif, profile))
+        if photo.depth == 16 and kind in FORMATS_16BIT:
+            path.write_bytes(encode_16bit(kind, np.rint(planes * 65535).astype(np.uint16), exif, profile))
             return
         image = Image.fromarray(np.rint(planes * 255).astype(np.uint8))
         try:
@@ -132,7 +132,7 @@ def _pixels(data: bytes, orientation: int, *, tiff: bool) -> NDArray[Any]:
 
 
 def _description(exif: Image.Exif) -> bytes:
-    """What the tags say about the picture; what they say about the file, its size and its thumbnail no longer holds."""
+    """The tags that describe the picture; those about the file, its size and its thumbnail no longer hold."""
     kept = Image.Exif()
     for tag in _KEPT_TAGS:
         if tag in exif:

@@ -1,4 +1,4 @@
-"""What a file contains, read from its headers before anything is decoded."""
+"""Probes a file: its kind and its streams, read from the headers before anything is decoded."""
 
 from __future__ import annotations
 

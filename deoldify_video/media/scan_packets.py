@@ -28,8 +28,8 @@ _MANY_STEPS = 1000  # different ones: certainly no constant rate
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What the packets say.
+class PacketScan:
+    """The findings in the packets of a film.
 
     - `pictures`, `picture_bytes`: how many there are of the film's, and their size
     - `start_s`, `end_s`: the first and last second of any stream; `picture_start_s` of the picture
@@ -71,7 +71,7 @@ class Survey:
         return not self.readable or self.missing_s > max(TOLERANCE_S, float(TOLERANCE_FRAMES / frame_rate))
 
     def warnings(self) -> list[str]:
-        """What looks wrong, as sentences."""
+        """The findings that look wrong, as sentences."""
         found = []
         if self.missing_s > NOTICED_S:
             found.append(f"the film ends {self.missing_s:.2f} s before its declared end of {self.declared_s:.2f} s.")
@@ -144,7 +144,7 @@ class _Steps:
         return False, sum(long.values()), lost, min(self.first_at[step] for step in long)
 
 
-def survey(info: MediaInfo) -> Survey:
+def scan_packets(info: MediaInfo) -> PacketScan:
     """Read all packets of `info.path`, without decoding any. Raises `InputError` when it is no film any more."""
     pictures, picture_bytes, damaged, readable = 0, 0, 0, True
     starts: dict[int, int] = {}  # by stream, in its time base
@@ -181,7 +181,7 @@ def survey(info: MediaInfo) -> Survey:
     picture_end = (steps.last + steps.usual) * info.video.time_base  # not every container says how long the last one shows
     end = max([picture_end, *(stop * bases[index] for index, stop in ends.items())])
     declares = any(name in info.format_name for name in DECLARING_FORMATS)
-    return Survey(
+    return PacketScan(
         pictures=pictures,
         picture_bytes=picture_bytes,
         start_s=float(min((start * bases[index] for index, start in starts.items()), default=Fraction(0))),

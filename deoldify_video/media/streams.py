@@ -1,4 +1,4 @@
-"""What a container can hold, asked before any work is done: every stream is offered to it, headers only."""
+"""Asks a container before any work is done whether it can hold a stream: every one is offered to it, headers only."""
 
 from __future__ import annotations
 
@@ -104,11 +104,11 @@ def add_copy(target: Any, stream: Any) -> Any:
     None where the data is in the header and no packets are to follow: Matroska's cover art is an attached file.
     """
     if is_cover_art(stream) and target.format.name == "matroska":
-        ending, kind = PICTURE_FILES[_codec(stream)]
+        extension, kind = PICTURE_FILES[_codec(stream)]
         with av.open(stream.container.name, metadata_errors="replace") as source:
             picture = next(packet for packet in source.demux(source.streams[stream.index]) if packet.size)
             tags = stream.metadata
-            target.add_attachment(tags.get("filename", f"cover.{ending}"), tags.get("mimetype", kind), bytes(picture))
+            target.add_attachment(tags.get("filename", f"cover.{extension}"), tags.get("mimetype", kind), bytes(picture))
         return None
     copy = target.add_stream_from_template(stream, opaque=True)
     if stream.time_base:

@@ -36,7 +36,7 @@ class StreamVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the comparison found. `problems` are sentences, none when all is well.
+    """The result of the comparison. `problems` are sentences, none when all is well.
 
     `worst_stamp_s` is how far the stamp of a frame lies from where it should be, `shift_s` by how much all streams together begin
     later than in the source (some containers begin at zero). `duration_s` and `expected_duration_s` are the length of the picture;
@@ -63,8 +63,8 @@ class Verdict:
 
 
 @dataclass
-class _Track:
-    """What was read of a stream: its packets' stamps in seconds, the end of the last one, a hash over their bytes."""
+class _StreamRecord:
+    """A stream as it was read: its packets' stamps in seconds, the end of the last one, a hash over their bytes."""
 
     kind: str
     codec: str
@@ -95,7 +95,7 @@ def verify_film(
     last one, in the source's time base; None takes them from the source. Raises `InputError` when one of the files cannot be read.
     """
     video, new = info.video, probe(output)
-    pictures, tracks = _read(new)
+    pictures, records = _read(new)
     pts, end = written or source_pts(info, options, pictures.packets)
     span = Span.of(options, pts, end, video.time_base)
     base = float(video.time_base)
@@ -115,7 +115,7 @@ def verify_film(
     streams = []
     originals = _read_copied(info, span)
     for kind in COMPARED:
-        old, copies = ([t for t in group if t.kind == kind] for group in (originals, tracks))
+        old, copies = ([t for t in group if t.kind == kind] for group in (originals, records))
         if len(old) != len(copies):
             problems.append(f"it has {len(copies)} streams of {kind} instead of {len(old)}.")
         for before, after in zip(old, copies, strict=False):
@@ -144,7 +144,7 @@ def source_pts(info: MediaInfo, options: DecodeOptions, frames: int) -> tuple[li
     return stamps, stamps[-1] + reader.stats.last_duration
 
 
-def _compare(before: _Track, after: _Track, shift: float, problems: list[str]) -> StreamVerdict:
+def _compare(before: _StreamRecord, after: _StreamRecord, shift: float, problems: list[str]) -> StreamVerdict:
     """Compare a copied stream with its original; `shift` is the picture's, which it has to share."""
     same = before.digest.digest() == after.digest.digest()
     what = f"a stream of {before.kind} ({before.codec})"
@@ -159,31 +159,31 @@ def _compare(before: _Track, after: _Track, shift: float, problems: list[str]) -
     return StreamVerdict(before.kind, before.codec, after.packets, before.packets, same)
 
 
-def _read(info: MediaInfo) -> tuple[_Track, list[_Track]]:
+def _read(info: MediaInfo) -> tuple[_StreamRecord, list[_StreamRecord]]:
     """All packets of a film as they are: the picture's, and those of the other streams."""
     with av.open(str(info.path), metadata_errors="replace") as container:
         film = film_stream(container)
         if film is None:
             raise InputError(f"{info.path} has no pictures in it any more.")
-        tracks = {stream.index: _track(stream) for stream in container.streams}
+        records = {stream.index: _record(stream) for stream in container.streams}
         for packet in _packets(container.demux()):
             if info.format_name == "avi" and packet.dts is not None:
                 packet.pts = (
                     packet.dts
                 )  # AVI keeps no other stamps; those to show by are guessed from H.264's, a frame too late
-            tracks[packet.stream_index].add(packet)
-        picture = tracks.pop(film.index)
-    return picture, list(tracks.values())
+            records[packet.stream_index].add(packet)
+        picture = records.pop(film.index)
+    return picture, list(records.values())
 
 
-def _read_copied(info: MediaInfo, span: Span) -> list[_Track]:
+def _read_copied(info: MediaInfo, span: Span) -> list[_StreamRecord]:
     """The streams that are copied, as `write_film` reads them."""
     with av.open(str(info.path), metadata_errors="replace") as source:
         others = [stream for stream in source.streams if stream.index != info.video.index]
-        tracks = {stream.index: _track(stream) for stream in others}
+        records = {stream.index: _record(stream) for stream in others}
         for packet in copied_packets(source, others, span, MuxStats()):
-            tracks[packet.stream_index].add(packet)
-    return list(tracks.values())
+            records[packet.stream_index].add(packet)
+    return list(records.values())
 
 
 def _packets(packets: Iterable[av.Packet]) -> Iterable[av.Packet]:
@@ -193,13 +193,13 @@ def _packets(packets: Iterable[av.Packet]) -> Iterable[av.Packet]:
         return  # the file ends here; what is missing is found by comparing
 
 
-def _track(stream: Any) -> _Track:
+def _record(stream: Any) -> _StreamRecord:
     kind = "cover art" if is_cover_art(stream) else stream.type
     codec = stream.codec_context.codec.canonical_name if stream.codec_context else stream.type
-    track = _Track(kind, codec, float(stream.time_base or 0))
+    record = _StreamRecord(kind, codec, float(stream.time_base or 0))
     if kind == "attachment":
-        track.digest.update(stream.data)
-    return track
+        record.digest.update(stream.data)
+    return record
 
 
 def _payload(data: bytes, codec: str) -> bytes:

@@ -16,7 +16,7 @@ def psnr_db(rgb: RGB8, truth: RGB8) -> float:
     return math.inf if error == 0 else 10.0 * math.log10(255.0**2 / float(error))
 
 
-def colourfulness(rgb: NDArray[np.uint8] | NDArray[np.float32]) -> float:
+def colorfulness(rgb: NDArray[np.uint8] | NDArray[np.float32]) -> float:
     """Colourfulness CF of a picture (H, W, 3) on 0..255, after Hasler and Suesstrunk 2003, with signed opponent colours.
 
     sqrt(s_rg^2 + s_yb^2) + 0.3 sqrt(m_rg^2 + m_yb^2) of rg = R - G and yb = (R + G) / 2 - B. A neutral picture has 0.

@@ -6,7 +6,7 @@
 - CDC after Liu et al. 2021, "Temporally Consistent Video Colorization with Deep Feature Propagation and Self-regularization
   Learning", section 4: Jensen-Shannon divergence (natural logarithm) between the 256-bin histograms of frames t apart,
   t = 1, 2, 4, averaged over R, G, B, over frames, and over t.
-- Colourfulness (`metrics.color.colourfulness`) always stands beside them: a grey film is perfect by the first two.
+- Colourfulness (`metrics.color.colorfulness`) always stands beside them: a grey film is perfect by the first two.
 
 Nothing is compared across a cut.
 """
@@ -25,8 +25,8 @@ import torch
 from numpy.typing import NDArray
 
 from deoldify_video.color.lab import rgb_to_lab
-from deoldify_video.metrics.color import colourfulness
-from deoldify_video.temporal.flow import Flow, FlowFunction, Grey, occlusion_mask, warp
+from deoldify_video.metrics.color import colorfulness
+from deoldify_video.temporal.flow import Flow, FlowFunction, Gray, occlusion_mask, warp
 
 CDC_GAPS = (1, 2, 4)  # frames
 
@@ -42,7 +42,7 @@ class Motion:
     visible: NDArray[np.bool_]
 
 
-def motion_between(light: Grey, next_light: Grey, flow: FlowFunction) -> Motion:
+def motion_between(light: Gray, next_light: Gray, flow: FlowFunction) -> Motion:
     """The motion from `light` to `next_light`, both uint8 (H, W)."""
     forward = flow(light, next_light)
     return Motion(forward, ~occlusion_mask(forward, flow(next_light, light)))
@@ -84,7 +84,7 @@ def ab_of(rgb: RGB8) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Score:
-    """What is measured of a stretch of film. NaN where it is too short: errors need two frames of one shot.
+    """The measures of a run of frames. NaN where it is too short: errors need two frames of one shot.
 
     `warp_rgb` in squared RGB units of 0..1, `warp_ab` in squared Lab units, `cdc` in nats, `cf` about 0 (grey) to 100.
     """
@@ -97,7 +97,7 @@ class Score:
 
 @dataclass
 class _Sums:
-    """The values of a stretch's frames, and of its pairs of frames for every gap."""
+    """The values of a run of frames, and of its pairs for every gap."""
 
     warp_rgb: list[float] = field(default_factory=list)
     warp_ab: list[float] = field(default_factory=list)
@@ -150,7 +150,7 @@ class TemporalMeter:
             if len(self._histograms) >= gap:
                 self._shot.divergence[gap].append(jensen_shannon(self._histograms[-gap], now))
         self._histograms.append(now)
-        self._shot.cf.append(colourfulness(rgb))
+        self._shot.cf.append(colorfulness(rgb))
         self._before = here
         return step
 
@@ -163,7 +163,7 @@ class TemporalMeter:
         return score
 
     def film(self) -> Score:
-        """What was measured of all closed shots together; every frame, and every pair of frames, counts alike."""
+        """The measures of all closed shots together; every frame, and every pair of frames, counts alike."""
         return self._film.score()
 
 

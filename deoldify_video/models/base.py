@@ -17,9 +17,9 @@ PIXELS_PER_RENDER_FACTOR = 16  # the network sees about (16 x render_factor)^2 p
 
 
 class ColorNetwork(Protocol):
-    """What the colorizer asks of a network (implemented by `nn.Module`s)."""
+    """A network as the colorizer uses it (implemented by `nn.Module`s)."""
 
-    def prepare(self, grey: Tensor) -> Tensor:
+    def prepare(self, gray: Tensor) -> Tensor:
         """sRGB-encoded grey (B, 1, h, w) float32 in [0, 1] -> the network's input."""
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class ModelSpec:
 
     name: str
     title: str
-    licence: str
+    license: str
     load: Callable[[Path], ColorNetwork]
     film_render_factor: int
     photo_render_factor: int

@@ -68,28 +68,28 @@ class Colorizer:
         styled.temperature, styled.gain = chosen.temperature, chosen.gain * saturation
         return styled
 
-    def ab(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def ab(self, gray: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Colours for grey pictures of one size.
 
-        `grey` uint8 (B, h, w), full range, sRGB-encoded, h and w as `spec.render_size` gives them. Returns float32 (B, 2, h, w) in
+        `gray` uint8 (B, h, w), full range, sRGB-encoded, h and w as `spec.render_size` gives them. Returns float32 (B, 2, h, w) in
         Lab units. When memory runs out the batch is halved and the same frames are tried again; raises `DeviceMemoryError` when
         even one frame does not fit.
         """
-        limit = self._batch_limit(grey.shape[1] * grey.shape[2])
+        limit = self._batch_limit(gray.shape[1] * gray.shape[2])
         parts: list[NDArray[np.float32]] = []
         done = 0
-        while done < len(grey):
+        while done < len(gray):
             try:
-                part = self._forward(grey[done : done + limit])
+                part = self._forward(gray[done : done + limit])
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 if limit == 1:
                     raise DeviceMemoryError(
-                        f"{self.device} has too little memory for one picture of {grey.shape[2]}x{grey.shape[1]}; "
+                        f"{self.device} has too little memory for one picture of {gray.shape[2]}x{gray.shape[1]}; "
                         "use a smaller --render-factor or another --device."
                     ) from error
-                limit = self.batch_size = min(limit, len(grey) - done) // 2 or 1
+                limit = self.batch_size = min(limit, len(gray) - done) // 2 or 1
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
                 continue
@@ -114,7 +114,7 @@ class Colorizer:
     def _batches(self, frames: Iterable[FilmFrame]) -> Iterator[list[FilmFrame]]:
         batch: list[FilmFrame] = []
         for frame in frames:
-            if batch and (len(batch) >= self._batch_limit(frame.grey.size) or frame.segment != batch[0].segment):
+            if batch and (len(batch) >= self._batch_limit(frame.gray.size) or frame.segment != batch[0].segment):
                 yield batch
                 batch = []
             batch.append(frame)
@@ -122,7 +122,7 @@ class Colorizer:
             yield batch
 
     def _colored(self, batch: list[FilmFrame]) -> list[FilmFrame]:
-        for frame, ab in zip(batch, self.ab(np.stack([frame.grey for frame in batch])), strict=True):
+        for frame, ab in zip(batch, self.ab(np.stack([frame.gray for frame in batch])), strict=True):
             frame.ab = ab
         return batch
 
@@ -135,12 +135,12 @@ class Colorizer:
         return self.batch_size
 
     @torch.inference_mode()
-    def _forward(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-        picture = torch.from_numpy(grey).to(self.device)[:, None].float() / 255.0  # (B, 1, h, w)
+    def _forward(self, gray: NDArray[np.uint8]) -> NDArray[np.float32]:
+        picture = torch.from_numpy(gray).to(self.device)[:, None].float() / 255.0  # (B, 1, h, w)
         x = self.network.prepare(picture).to(DTYPES[self.precision], memory_format=torch.channels_last)
         ab: Tensor = self.network.to_ab(self.network(x), self.temperature)
-        if ab.shape[-2:] != grey.shape[-2:]:
-            ab = F.interpolate(ab, size=grey.shape[-2:], mode="bilinear", align_corners=False)
+        if ab.shape[-2:] != gray.shape[-2:]:
+            ab = F.interpolate(ab, size=gray.shape[-2:], mode="bilinear", align_corners=False)
         result: NDArray[np.float32] = (ab * self.gain).cpu().numpy()
         return result  # (B, 2, h, w)
 

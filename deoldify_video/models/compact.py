@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from deoldify_video.color.lab import grey_to_lightness, rgb_to_lab
+from deoldify_video.color.lab import gray_to_lightness as grey_to_lightness
+from deoldify_video.color.lab import rgb_to_lab
 from deoldify_video.errors import DependencyError
 from deoldify_video.models.weights import CONFIG_KEY, read_weights
 

@@ -37,7 +37,7 @@ DEEPEST_NORM = "encoder.arch.norm3.weight"  # tells tiny from large
 
 @dataclass(frozen=True)
 class DDColorConfig:
-    """What sets tiny and large apart: blocks and channels of the encoder's stages. `decoder` is the same for both."""
+    """The differences of tiny and large: blocks and channels of the encoder's stages. `decoder` is the same for both."""
 
     blocks: tuple[int, int, int, int]
     channels: tuple[int, int, int, int]
@@ -314,9 +314,9 @@ class DDColor(nn.Module):
         """The last convolution, under its published place."""
         return cast(FoldedConv, self.refine_net.get_submodule("0.0"))
 
-    def prepare(self, grey: Tensor) -> Tensor:
+    def prepare(self, gray: Tensor) -> Tensor:
         """sRGB-encoded grey (B, 1, H, W) in [0, 1] -> the same as RGB, (B, 3, H, W)."""
-        return grey.expand(-1, 3, -1, -1)
+        return gray.expand(-1, 3, -1, -1)
 
     def forward(self, x: Tensor) -> Tensor:
         """The forward pass of the original, its last layers in another order."""

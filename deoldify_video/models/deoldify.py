@@ -32,7 +32,7 @@ OUTPUT_WEIGHTS = ("layers.11.0.weight_orig", "layers.11.0.weight")
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """What sets the two generators apart; tuples run from the deepest U-Net block to the finest."""
+    """The differences of the two generators; tuples run from the deepest U-Net block to the finest."""
 
     bottleneck: bool  # ResNet's block of three convolutions instead of two
     blocks: tuple[int, int, int, int]  # of the ResNet's stages
@@ -236,9 +236,9 @@ class Generator(nn.Module):
             ]
         )
 
-    def prepare(self, grey: Tensor) -> Tensor:
+    def prepare(self, gray: Tensor) -> Tensor:
         """sRGB-encoded grey (B, 1, S, S) in [0, 1] -> the normalised picture (B, 3, S, S)."""
-        return (grey - _channels(IMAGENET_MEAN, grey)) / _channels(IMAGENET_STD, grey)
+        return (gray - _channels(IMAGENET_MEAN, gray)) / _channels(IMAGENET_STD, gray)
 
     def forward(self, x: Tensor) -> Tensor:
         """The forward pass of the original."""

@@ -34,16 +34,16 @@ class MixedNetwork(nn.Module):
         self.members = members
         self.networks = nn.ModuleList(cast("list[nn.Module]", networks))
 
-    def prepare(self, grey: Tensor) -> Tensor:
+    def prepare(self, gray: Tensor) -> Tensor:
         """sRGB-encoded grey (B, 1, h, w) in [0, 1], unchanged."""
-        return grey
+        return gray
 
-    def forward(self, grey: Tensor) -> tuple[object, ...]:
+    def forward(self, gray: Tensor) -> tuple[object, ...]:
         """Grey (B, 1, h, w) -> the raw answer of each member."""
         answers = []
         for member, network in zip(self.members, self.networks, strict=True):
-            x = cast(ColorNetwork, network).prepare(_resize(grey.float(), _picture_size(member.spec, grey)))
-            answers.append(network(x.to(grey.dtype, memory_format=torch.channels_last)))
+            x = cast(ColorNetwork, network).prepare(_resize(gray.float(), _picture_size(member.spec, gray)))
+            answers.append(network(x.to(gray.dtype, memory_format=torch.channels_last)))
         return tuple(answers)
 
     def to_ab(self, raw: tuple[object, ...], temperature: float = 1.0) -> Tensor:
@@ -57,8 +57,8 @@ class MixedNetwork(nn.Module):
         return torch.stack(parts).sum(dim=0)  # (B, 2, h', w')
 
 
-def _picture_size(spec: ModelSpec, grey: Tensor) -> tuple[int, int]:
-    height, width = grey.shape[-2:]
+def _picture_size(spec: ModelSpec, gray: Tensor) -> tuple[int, int]:
+    height, width = gray.shape[-2:]
     render_factor = round((height * width) ** 0.5 / PIXELS_PER_RENDER_FACTOR)
     return spec.render_size(width, height, render_factor)
 

@@ -47,7 +47,7 @@ _STYLES_BY_GAIN = {"natural": Style(), "vibrant": Style(gain=1.3), "muted": Styl
 _COMPACT = ModelSpec(
     name="compact",
     title="our own U-Net in Lab, made for CPUs; shipped with the program",
-    licence="MIT",
+    license="MIT",
     load=_load_compact,
     film_render_factor=21,
     photo_render_factor=21,
@@ -63,7 +63,7 @@ def _deoldify(name: str, title: str, mark: int, published: Published) -> ModelSp
     return ModelSpec(
         name=name,
         title=f"DeOldify {title} (Jason Antic)",
-        licence="MIT",
+        license="MIT",
         load=_load_deoldify,
         film_render_factor=21,
         photo_render_factor=35,
@@ -108,7 +108,7 @@ def _ddcolor(name: str, title: str, deepest: int, hub: str, sha256: str = "") ->
     return ModelSpec(
         name=name,
         title=f"DDColor {title} (Kang et al. 2023)",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         load=_load_ddcolor,
         film_render_factor=32,
         photo_render_factor=32,
@@ -147,7 +147,7 @@ def _zhang(name: str, title: str, mark: tuple[str, tuple[int, ...]], published: 
     return ModelSpec(
         name=name,
         title=title,
-        licence="BSD-2-Clause",
+        license="BSD-2-Clause",
         load=_load_zhang,
         film_render_factor=16,
         photo_render_factor=16,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def resolve_model(text: str) -> tuple[ModelSpec, Path]:
-    """What `--model` stands for: a network by name, a weights file by path, or several joined by `+`.
+    """The network that `--model` stands for: one by name, a weights file by path, or several joined by `+`.
 
     Returns the entry and the file for its `load`. Raises `DependencyError` for an unknown or not installed network and for a
     file that holds none, `UsageError` for a mix that makes no sense.
@@ -50,7 +50,7 @@ def mix(text: str) -> tuple[ModelSpec, Path]:
         first,
         name=text,
         title="a mix of " + ", ".join(f"{share:.0%} {name}" for name, share in parts),
-        licence=", ".join(sorted({member.spec.licence for member in members})),
+        license=", ".join(sorted({member.spec.license for member in members})),
         load=lambda _: MixedNetwork(members, [member.spec.load(member.weights) for member in members]),
         stride=max(member.spec.stride for member in members),
         square=all(member.spec.square for member in members),

@@ -101,7 +101,7 @@ def _by_shape(tensors: dict[str, Tensor], path: Path) -> ModelSpec:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did: the network, its file, the source's hash, and whether that is the published one (None: not known)."""
+    """The result of an import: the network, its file, the source's hash, and whether that is the published one (None: not known)."""
 
     spec: ModelSpec
     path: Path
@@ -136,7 +136,7 @@ def import_model(source: str, name: str | None = None) -> Imported:
         NETWORK_KEY: spec.name,
         FOLDED_KEY: "true",
         "title": spec.title,
-        "licence": spec.licence,
+        "licence": spec.license,
         "source": spec.published.page,
         "source_file": path.name,
         "source_sha256": digest,

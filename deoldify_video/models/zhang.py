@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deoldify_video.color.hints import Hint, draw_hints
-from deoldify_video.color.lab import grey_to_lightness
+from deoldify_video.color.lab import gray_to_lightness
 from deoldify_video.errors import DependencyError, UsageError
 from deoldify_video.models.base import ColorNetwork
 from deoldify_video.models.folding import FoldedBatchNorm
 from deoldify_video.models.weights import FOLDED_KEY, load_strictly, read_published
 
-L_CENTRE, L_SCALE, AB_SCALE = 50.0, 100.0, 110.0
-_COLOURS = 313  # of eccv16's palette
+L_CENTER, L_SCALE, AB_SCALE = 50.0, 100.0, 110.0
+_COLORS = 313  # of eccv16's palette
 _LEAK = 0.2
 
 
@@ -59,17 +59,17 @@ class Eccv16(nn.Module):
         self.model7 = _block(512, 512, 3)
         relu = nn.ReLU(inplace=True)
         self.model8 = nn.Sequential(
-            _up(512, 256), relu, _conv(256, 256), relu, _conv(256, 256), relu, nn.Conv2d(256, _COLOURS, 1)
+            _up(512, 256), relu, _conv(256, 256), relu, _conv(256, 256), relu, nn.Conv2d(256, _COLORS, 1)
         )
-        self.model_out = nn.Conv2d(_COLOURS, 2, 1, bias=False)
+        self.model_out = nn.Conv2d(_COLORS, 2, 1, bias=False)
 
-    def prepare(self, grey: Tensor) -> Tensor:
+    def prepare(self, gray: Tensor) -> Tensor:
         """sRGB-encoded grey (B, 1, H, W) in [0, 1] -> L in 0..100."""
-        return grey_to_lightness(grey)
+        return gray_to_lightness(gray)
 
     def forward(self, x: Tensor) -> Tensor:
         """The forward pass of the original."""
-        x = (x - L_CENTRE) / L_SCALE
+        x = (x - L_CENTER) / L_SCALE
         for block in (self.model1, self.model2, self.model3, self.model4, self.model5, self.model6, self.model7, self.model8):
             x = block(x)
         ab = self.model_out(torch.softmax(x, dim=1))  # (B, 2, H / 4, W / 4)
@@ -105,16 +105,16 @@ class Siggraph17(nn.Module):
         self.model10 = nn.Sequential(relu, _conv(128, 128), nn.LeakyReLU(_LEAK, inplace=True))
         self.model_out = nn.Sequential(nn.Conv2d(128, 2, 1), nn.Tanh())
 
-    def prepare(self, grey: Tensor) -> Tensor:
+    def prepare(self, gray: Tensor) -> Tensor:
         """sRGB-encoded grey (B, 1, H, W) in [0, 1] -> L in 0..100."""
-        return grey_to_lightness(grey)
+        return gray_to_lightness(gray)
 
     def forward(self, x: Tensor, hint_ab: Tensor | None = None, hint_mask: Tensor | None = None) -> Tensor:
         """The forward pass of the original.
 
         `hint_ab` (B, 2, H, W) holds ab in Lab units where `hint_mask` (B, 1, H, W) is 1, and 0 elsewhere.
         """
-        lightness = (x - L_CENTRE) / L_SCALE
+        lightness = (x - L_CENTER) / L_SCALE
         hint_ab = torch.cat([x * 0.0, x * 0.0], dim=1) if hint_ab is None else hint_ab
         hint_mask = x * 0.0 if hint_mask is None else hint_mask
         full = self.model1(torch.cat([lightness, hint_ab / AB_SCALE, hint_mask], dim=1))
@@ -140,9 +140,9 @@ class HintedNetwork(nn.Module):
         self.network = network
         self.hints = hints
 
-    def prepare(self, grey: Tensor) -> Tensor:
+    def prepare(self, gray: Tensor) -> Tensor:
         """As the network itself."""
-        return self.network.prepare(grey)
+        return self.network.prepare(gray)
 
     def forward(self, x: Tensor) -> Tensor:
         """L (B, 1, H, W) in 0..100 -> ab (B, 2, H, W) in Lab units, guided by the hints."""
@@ -164,7 +164,7 @@ def with_hints(network: ColorNetwork, hints: tuple[Hint, ...]) -> HintedNetwork:
 
 # A tensor that only one of the two has, with its input channels.
 _MARKS: dict[str, tuple[int, type[Eccv16] | type[Siggraph17]]] = {
-    "model_out.weight": (_COLOURS, Eccv16),
+    "model_out.weight": (_COLORS, Eccv16),
     "model_out.0.weight": (128, Siggraph17),
 }
 

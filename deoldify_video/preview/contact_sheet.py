@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deoldify_video.formatting import clock, duration_text
+from deoldify_video.formatting import format_duration, format_timecode
 from deoldify_video.media.labels import shortened, text_mask
 from deoldify_video.media.pictures import write_picture
-from deoldify_video.preview.preview import Column, Preview
+from deoldify_video.preview.preview import CandidateResult, Preview
 
 RGB8 = NDArray[np.uint8]
 _PAPER, _INK, _SOFT_INK = 24, 240, 165  # grey values
@@ -59,15 +59,15 @@ def write_preview(preview: Preview, output: Path) -> None:
 def _subtitle(preview: Preview) -> str:
     if preview.kind == "photo":
         return f"photo, on {preview.device}"
-    return f"{clock(preview.duration_s)}, {preview.frames} frames, on {preview.device}"
+    return f"{format_timecode(preview.duration_s)}, {preview.frames} frames, on {preview.device}"
 
 
-def _head(column: Column) -> str:
+def _head(column: CandidateResult) -> str:
     return f"{column.model}  -r {column.render_factor}"
 
 
-def _foot(column: Column) -> list[str]:
-    lines = [f"about {duration_text(column.seconds)}", f"colourfulness {column.colourfulness:.1f}"]
+def _foot(column: CandidateResult) -> list[str]:
+    lines = [f"about {format_duration(column.seconds)}", f"colourfulness {column.colourfulness:.1f}"]
     return lines if column.flicker is None else [*lines, f"flicker {column.flicker:.3f}"]
 
 

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deoldify_video.errors import UsageError
-from deoldify_video.formatting import clock
+from deoldify_video.formatting import format_timecode
 from deoldify_video.media.clips import ClipReader
 from deoldify_video.media.photo_io import read_photo
 from deoldify_video.media.probe import MediaInfo, probe
-from deoldify_video.media.scan_packets import survey
+from deoldify_video.media.scan_packets import scan_packets
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import ColorOptions, EncodeOptions
 from deoldify_video.preview.shot_selection import sample_film
-from deoldify_video.preview.trial import Bench, Measured, measure_photo, photo_view
+from deoldify_video.preview.trial import FilmTrial, TrialResult, measure_photo, photo_view
 
 MAX_COLUMNS = 12
 MAX_SHOTS = 24
@@ -30,7 +30,7 @@ RGB8 = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Choice:
+class Candidate:
     """One column: what could be given to `colorize`. `render_factor` None: the network's default."""
 
     model: str = "compact"
@@ -39,8 +39,8 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Column:
-    """What a choice makes of the shots.
+class CandidateResult:
+    """A candidate tried on the shots.
 
     `colourfulness` (Hasler and Suesstrunk) is about 0 (grey) to 100; `flicker` the mean ab warp error, None for a photo or where no
     two frames of a shot could be compared; `seconds` the estimated time of the whole film or photo on this computer.
@@ -66,7 +66,7 @@ class Preview:
     device: str
     rows: list[str]
     originals: list[RGB8] = field(repr=False)
-    columns: list[Column]
+    columns: list[CandidateResult]
     warnings: list[str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -78,19 +78,19 @@ class Preview:
         return data
 
 
-def make_choices(models: Sequence[str], styles: Sequence[str], render_factors: Sequence[int | None]) -> list[Choice]:
+def make_candidates(models: Sequence[str], styles: Sequence[str], render_factors: Sequence[int | None]) -> list[Candidate]:
     """Every combination; raises `UsageError` for values that do not exist and for more columns than a sheet can show."""
-    choices = [Choice(*combination) for combination in product(models, styles, render_factors)]
-    if len(choices) > MAX_COLUMNS:
-        raise UsageError(f"{len(choices)} columns are more than a sheet can show ({MAX_COLUMNS}); name fewer choices.")
-    for choice in choices:
-        ColorOptions(choice.model, choice.render_factor, style=choice.style)
-    return choices
+    candidates = [Candidate(*combination) for combination in product(models, styles, render_factors)]
+    if len(candidates) > MAX_COLUMNS:
+        raise UsageError(f"{len(candidates)} columns are more than a sheet can show ({MAX_COLUMNS}); name fewer choices.")
+    for candidate in candidates:
+        ColorOptions(candidate.model, candidate.render_factor, style=candidate.style)
+    return candidates
 
 
 def preview(
     source: Path | str,
-    choices: Sequence[Choice],
+    candidates: Sequence[Candidate],
     *,
     shots: int = 6,
     device: str = "auto",
@@ -98,7 +98,7 @@ def preview(
     smoothing: float = 0.9,
     on_column: Callable[[int], None] = lambda done: None,
 ) -> Preview:
-    """Try `choices` on a few shots of the film, or on the photo, `source`. Only the frames that are shown are decoded.
+    """Try `candidates` on a few shots of the film, or on the photo, `source`. Only the frames that are shown are decoded.
 
     `on_column` is called with the number of finished columns. Raises the errors of `deoldify_video.errors`.
     """
@@ -108,16 +108,16 @@ def preview(
     colorizers = _Colorizers(device, precision)
     subject = _PhotoSubject(info) if info.kind == "photo" else _FilmSubject(info, shots, smoothing)
     columns = []
-    for choice in choices:
-        colorizer = colorizers.make(choice)
-        factor = choice.render_factor or subject.default_factor(colorizer)
+    for candidate in candidates:
+        colorizer = colorizers.make(candidate)
+        factor = candidate.render_factor or subject.default_factor(colorizer)
         measured = subject.measure(colorizer, factor)
         columns.append(
-            Column(
-                choice.model,
-                choice.style,
+            CandidateResult(
+                candidate.model,
+                candidate.style,
                 factor,
-                measured.colourfulness,
+                measured.colorfulness,
                 None if math.isnan(measured.flicker) else measured.flicker,
                 subject.seconds(measured, colorizer),
                 measured.pictures,
@@ -145,10 +145,10 @@ class _Colorizers:
         self._last: tuple[tuple[str, str], Colorizer] | None = None
         self.device = device
 
-    def make(self, choice: Choice) -> Colorizer:
-        key = choice.model, choice.style
+    def make(self, candidate: Candidate) -> Colorizer:
+        key = candidate.model, candidate.style
         if self._last is None or self._last[0] != key:
-            options = ColorOptions(choice.model, device=self._device, precision=self._precision, style=choice.style)
+            options = ColorOptions(candidate.model, device=self._device, precision=self._precision, style=candidate.style)
             self._last = key, Colorizer(options)
             self.device = str(self._last[1].device)
         return self._last[1]
@@ -160,14 +160,14 @@ class _FilmSubject:
     def __init__(self, info: MediaInfo, shots: int, smoothing: float) -> None:
         reader = ClipReader(info)
         found = sample_film(reader, shots)
-        self._bench, self._smoothing = Bench(reader, found.shots), smoothing
-        self._other_s = self._bench.other_stages_s(EncodeOptions())
+        self._trial, self._smoothing = FilmTrial(reader, found.shots), smoothing
+        self._other_s = self._trial.other_stages_s(EncodeOptions())
         # Headers say how many frames there are, or how long they last; where they don't, packets are counted.
-        self.frames = info.video.frames or round(info.duration_s * info.video.frame_rate) or survey(info).pictures
-        self.rows = [f"{clock(shot.seconds)}  {shot.kind}".strip() for shot in found.shots]
-        self.originals = self._bench.originals()
+        self.frames = info.video.frames or round(info.duration_s * info.video.frame_rate) or scan_packets(info).pictures
+        self.rows = [f"{format_timecode(shot.seconds)}  {shot.kind}".strip() for shot in found.shots]
+        self.originals = self._trial.originals()
         self.warnings = list(info.video.warnings)
-        if found.in_colour:
+        if found.in_color:
             self.warnings.append("the film is in colour already; colorize replaces its colours only with --force.")
         if len(found.shots) < shots:
             self.warnings.append(f"only {len(found.shots)} different shots were found.")
@@ -175,10 +175,10 @@ class _FilmSubject:
     def default_factor(self, colorizer: Colorizer) -> int:
         return colorizer.spec.film_render_factor
 
-    def measure(self, colorizer: Colorizer, factor: int) -> Measured:
-        return self._bench.measure(colorizer, factor, self._smoothing)
+    def measure(self, colorizer: Colorizer, factor: int) -> TrialResult:
+        return self._trial.measure(colorizer, factor, self._smoothing)
 
-    def seconds(self, measured: Measured, colorizer: Colorizer) -> float:
+    def seconds(self, measured: TrialResult, colorizer: Colorizer) -> float:
         # On a CPU all stages share the cores; beside a GPU the slower of the two sides counts.
         on_cpu = colorizer.device.type == "cpu"
         frame_s = measured.frame_s + self._other_s if on_cpu else max(measured.frame_s, self._other_s)
@@ -194,13 +194,13 @@ class _PhotoSubject:
         self.frames = 1
         self.rows = [""]
         self.originals = [photo_view(photo.light)]
-        self.warnings = ["the photo has colours already; they are replaced."] if photo.colourful else []
+        self.warnings = ["the photo has colours already; they are replaced."] if photo.colorful else []
 
     def default_factor(self, colorizer: Colorizer) -> int:
         return colorizer.spec.photo_render_factor
 
-    def measure(self, colorizer: Colorizer, factor: int) -> Measured:
+    def measure(self, colorizer: Colorizer, factor: int) -> TrialResult:
         return measure_photo(self._light, colorizer, factor)
 
-    def seconds(self, measured: Measured, colorizer: Colorizer) -> float:
+    def seconds(self, measured: TrialResult, colorizer: Colorizer) -> float:
         return measured.frame_s

@@ -17,11 +17,11 @@ from deoldify_video.errors import InputError
 from deoldify_video.media.borders import find_window
 from deoldify_video.media.clips import ClipReader, Sample
 from deoldify_video.media.frame import FilmFrame
-from deoldify_video.media.inspect_content import COLOUR_LEVELS
+from deoldify_video.media.inspect_content import COLOR_LEVELS
 from deoldify_video.media.probe import MediaInfo
 from deoldify_video.options import DecodeOptions
 from deoldify_video.temporal.flow import make_flow
-from deoldify_video.temporal.shots import ShotDetector, unlikeness
+from deoldify_video.temporal.shots import ShotDetector, dissimilarity
 
 _NO_MASK: Any = None  # the stubs of ORB do not know that it may be left out
 PLACES_PER_SHOT = 4  # looked at for every shot that is wanted
@@ -36,7 +36,7 @@ _SAME_CORNERS = 12  # so many that move together make two pictures one shot, how
 _FACES_PX = 480  # faces are looked for at this width
 _SMALLEST_FACE_PX = 28
 _FLAT = 6.0  # grey levels of standard deviation under which a picture shows nothing
-_UNLIKE = 0.6  # of `unlikeness`: above it, two pictures are of different shots
+_DISSIMILAR = 0.6  # of `dissimilarity`: above it, two pictures are of different shots
 _APART = 25.0  # grey levels between a picture and the film's usual light, from which it is called dark or bright
 
 
@@ -50,10 +50,13 @@ class Shot:
 
 
 class Corners:
-    """What a picture, uint8 (h, w), is recognised by: ORB, Rublee et al. 2011, "ORB: an efficient alternative to SIFT or SURF"."""
+    """Corners of a picture, uint8 (h, w), by which it is recognised.
 
-    def __init__(self, grey: NDArray[np.uint8]) -> None:
-        points, self._what = cv2.ORB.create(_CORNERS).detectAndCompute(grey, _NO_MASK)
+    ORB: Rublee et al. 2011, "ORB: an efficient alternative to SIFT or SURF".
+    """
+
+    def __init__(self, gray: NDArray[np.uint8]) -> None:
+        points, self._what = cv2.ORB.create(_CORNERS).detectAndCompute(gray, _NO_MASK)
         self._where = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
 
     def shared(self, other: Corners) -> int:
@@ -69,7 +72,7 @@ class Corners:
 
 
 @dataclass(eq=False)
-class _Candidate:
+class _ShotSample:
     sample: Sample
     small: NDArray[np.uint8]
     corners: Corners
@@ -85,7 +88,7 @@ class FilmSample:
     """The shots in order of time, and whether the film is in colour already."""
 
     shots: list[Shot]
-    in_colour: bool
+    in_color: bool
 
 
 def sample_film(reader: ClipReader, count: int, part: DecodeOptions | None = None) -> FilmSample:
@@ -93,39 +96,39 @@ def sample_film(reader: ClipReader, count: int, part: DecodeOptions | None = Non
 
     Sets the reader's window inside black borders. Raises `InputError` when not one frame can be decoded.
     """
-    candidates = _all_candidates(reader, count, part or DecodeOptions())
-    lumas = [_eight_bit(candidate.sample.luma, reader.depth) for candidate in candidates]
+    shot_samples = _all_shot_samples(reader, count, part or DecodeOptions())
+    lumas = [_eight_bit(shot_sample.sample.luma, reader.depth) for shot_sample in shot_samples]
     reader.window = find_window(lumas, full_range=reader.full_range)
-    chosen = choose(candidates, count, lambda candidate: faces_in(reader.grey(candidate.sample.luma, _face_size(reader))))
+    chosen = choose(shot_samples, count, lambda shot_sample: faces_in(reader.gray(shot_sample.sample.luma, _face_size(reader))))
     video = reader.info.video
     shots = []
-    for candidate in sorted(chosen, key=lambda candidate: candidate.sample.pts):
-        lumas = _one_shot(reader, candidate.sample)
-        seconds = float((candidate.sample.pts - video.start_pts) * video.time_base)
-        shots.append(Shot(seconds, lumas, candidate.kind))
-    coloured = [candidate.sample.colour > COLOUR_LEVELS for candidate in candidates]
-    return FilmSample(shots, float(np.mean(coloured)) >= 0.25)
+    for shot_sample in sorted(chosen, key=lambda shot_sample: shot_sample.sample.pts):
+        lumas = _one_shot(reader, shot_sample.sample)
+        seconds = float((shot_sample.sample.pts - video.start_pts) * video.time_base)
+        shots.append(Shot(seconds, lumas, shot_sample.kind))
+    colored = [shot_sample.sample.color > COLOR_LEVELS for shot_sample in shot_samples]
+    return FilmSample(shots, float(np.mean(colored)) >= 0.25)
 
 
-def _all_candidates(reader: ClipReader, count: int, part: DecodeOptions) -> list[_Candidate]:
+def _all_shot_samples(reader: ClipReader, count: int, part: DecodeOptions) -> list[_ShotSample]:
     """Frames at even places: key pictures; where those are few what lies between them, or in a short film, or one that cannot be
     sought, what is found by reading. Raises `InputError`.
     """
     number, rate = count * PLACES_PER_SHOT, reader.info.video.frame_rate
     first, length = _span(reader.info, part)
     places = [first + length * (2 * n + 1) // (2 * number) for n in range(number if length else 1)]
-    candidates = _candidates(reader, (reader.sample(place, 0) for place in places))
-    if len(candidates) < count and reader.info.duration_s * rate > _READ_FRAMES:
-        candidates = _candidates(reader, (reader.sample(place, _FORWARD_FRAMES) for place in places))
-    if len(candidates) < count:
+    shot_samples = _shot_samples(reader, (reader.sample(place, 0) for place in places))
+    if len(shot_samples) < count and reader.info.duration_s * rate > _READ_FRAMES:
+        shot_samples = _shot_samples(reader, (reader.sample(place, _FORWARD_FRAMES) for place in places))
+    if len(shot_samples) < count:
         frames = min(round(length * reader.info.video.time_base * rate), _READ_FRAMES)
         stride = max(1, frames // number) if frames else round(rate)
         read = reader.read_through(stride, _READ_FRAMES)
         wanted = (sample for sample in read if sample.pts >= first and (not length or sample.pts < first + length))
-        candidates = max(candidates, _candidates(reader, wanted), key=len)
-    if not candidates:
+        shot_samples = max(shot_samples, _shot_samples(reader, wanted), key=len)
+    if not shot_samples:
         raise InputError(f"{reader.info.path} holds no frame that can be decoded; it is damaged.")
-    return candidates
+    return shot_samples
 
 
 def _span(info: MediaInfo, part: DecodeOptions) -> tuple[int, int]:
@@ -136,45 +139,46 @@ def _span(info: MediaInfo, part: DecodeOptions) -> tuple[int, int]:
     return video.start_pts + round(part.start_s / video.time_base), length
 
 
-def _candidates(reader: ClipReader, samples: Iterable[Sample | None]) -> list[_Candidate]:
+def _shot_samples(reader: ClipReader, samples: Iterable[Sample | None]) -> list[_ShotSample]:
     """Each frame once, those that show nothing only where there is nothing else."""
-    found: dict[int, _Candidate] = {}
+    found: dict[int, _ShotSample] = {}
     for sample in samples:
         if sample is not None and sample.pts not in found:
-            corners = Corners(reader.grey(sample.luma, _CORNERS_PX))
-            found[sample.pts] = _Candidate(sample, reader.grey(sample.luma, _SMALL), corners)
-    lively = [candidate for candidate in found.values() if candidate.small.std() > _FLAT]
+            corners = Corners(reader.gray(sample.luma, _CORNERS_PX))
+            found[sample.pts] = _ShotSample(sample, reader.gray(sample.luma, _SMALL), corners)
+    lively = [shot_sample for shot_sample in found.values() if shot_sample.small.std() > _FLAT]
     return lively or list(found.values())
 
 
-def choose(candidates: list[_Candidate], count: int, faces: Callable[[_Candidate], int]) -> list[_Candidate]:
+def choose(shot_samples: list[_ShotSample], count: int, faces: Callable[[_ShotSample], int]) -> list[_ShotSample]:
     """The darkest, the brightest, the one with most faces, and then those farthest from the chosen ones; no two alike.
 
     `faces` counts the faces of a candidate.
     """
-    usual = float(np.median([candidate.light for candidate in candidates]))
-    chosen: list[_Candidate] = []
+    usual = float(np.median([shot_sample.light for shot_sample in shot_samples]))
+    chosen: list[_ShotSample] = []
     flow = make_flow("dis-fine")
 
-    def is_new(candidate: _Candidate) -> bool:
+    def is_new(shot_sample: _ShotSample) -> bool:
         return all(
-            candidate.corners.shared(other.corners) < _SAME_CORNERS and unlikeness(candidate.small, other.small, flow) > _UNLIKE
+            shot_sample.corners.shared(other.corners) < _SAME_CORNERS
+            and dissimilarity(shot_sample.small, other.small, flow) > _DISSIMILAR
             for other in chosen
         )
 
     if count > 2:
-        counts = [faces(candidate) for candidate in candidates]
+        counts = [faces(shot_sample) for shot_sample in shot_samples]
         extremes = (
-            ("dark", usual - min(candidate.light for candidate in candidates), lambda n: -candidates[n].light),
-            ("bright", max(candidate.light for candidate in candidates) - usual, lambda n: candidates[n].light),
+            ("dark", usual - min(shot_sample.light for shot_sample in shot_samples), lambda n: -shot_samples[n].light),
+            ("bright", max(shot_sample.light for shot_sample in shot_samples) - usual, lambda n: shot_samples[n].light),
             ("faces", _APART * (max(counts) > 0) + max(counts), lambda n: counts[n]),
         )
         for kind, distance, worth in extremes:
-            best = candidates[max(range(len(candidates)), key=worth)]
+            best = shot_samples[max(range(len(shot_samples)), key=worth)]
             if distance > _APART and len(chosen) < count and best not in chosen and is_new(best):
                 best.kind = kind
                 chosen.append(best)
-    rest = [candidate for candidate in candidates if candidate not in chosen]
+    rest = [shot_sample for shot_sample in shot_samples if shot_sample not in chosen]
     while rest and len(chosen) < count:
         farthest = max(rest, key=lambda c: min((abs(c.sample.pts - o.sample.pts) for o in chosen), default=0))
         rest.remove(farthest)
@@ -189,7 +193,7 @@ def _one_shot(reader: ClipReader, sample: Sample) -> list[NDArray[Any]]:
     detector = ShotDetector()
     frames: list[FilmFrame] = []
     for number, luma in enumerate(lumas):
-        frames += detector.push(FilmFrame(number, number, luma, reader.grey(luma, _SMALL)))
+        frames += detector.push(FilmFrame(number, number, luma, reader.gray(luma, _SMALL)))
     frames += detector.flush()
     return [frame.luma for frame in frames if frame.shot == frames[0].shot][:CLIP_FRAMES]
 
@@ -208,10 +212,10 @@ def _face_cascade() -> Cascade:
     return Cascade(lbp_frontal_face_cascade_filename())
 
 
-def faces_in(grey: NDArray[np.uint8]) -> int:
-    """How many faces look out of `grey` (h, w), after Viola and Jones 2001 with local binary patterns."""
-    largest = min(grey.shape)
+def faces_in(gray: NDArray[np.uint8]) -> int:
+    """How many faces look out of `gray` (h, w), after Viola and Jones 2001 with local binary patterns."""
+    largest = min(gray.shape)
     if largest < _SMALLEST_FACE_PX:
         return 0
     sizes = (_SMALLEST_FACE_PX, _SMALLEST_FACE_PX), (largest, largest)
-    return len(_face_cascade().detect_multi_scale(grey, 1.2, 1.5, *sizes))
+    return len(_face_cascade().detect_multi_scale(gray, 1.2, 1.5, *sizes))

@@ -21,45 +21,45 @@ SHOTS = 4
 _PLACES = 10  # looked at, to find so many that show something
 _FRAMES = 3  # neighbouring ones that are compared
 _FLAT = 6.0  # grey levels of standard deviation under which a picture shows nothing
-_CUT = 0.75  # of `temporal.shots.unlikeness`: the frames are of different shots
+_CUT = 0.75  # of `temporal.shots.dissimilarity`: the frames are of different shots
 _MEASURED_PX, _SMALL, _STRIP_PX = 320, (80, 60), 240
 _JPEG_QUALITY = 78
 
 
 @dataclass(frozen=True)
-class ShotAppraisal:
-    """A place in a film. `seconds` is where it is, `colourfulness` as in `metrics.color`, `warp_ab` the mean ab warp error of its
+class ShotCheck:
+    """A place in a film. `seconds` is where it is, `colorfulness` as in `metrics.color`, `warp_ab` the mean ab warp error of its
     frames (None for a photo, and where there is no motion to follow); `strip` a JPEG, without colour on the left and with it on the
     right.
     """
 
     seconds: float
-    colourfulness: float
+    colorfulness: float
     warp_ab: float | None
     strip: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Appraisal:
+class QualityCheck:
     """The places that were looked at, in order of time; `problem` says why there are none."""
 
-    shots: tuple[ShotAppraisal, ...] = ()
+    shots: tuple[ShotCheck, ...] = ()
     problem: str = ""
 
 
-def appraise(target: Path) -> Appraisal:
+def check_quality(target: Path) -> QualityCheck:
     """Look at a few places of the finished `target`. Never fails: a measurement is not worth a film that stands."""
     from deoldify_video.errors import DeoldifyVideoError
     from deoldify_video.media.probe import probe
 
     try:
         info = probe(target)
-        return Appraisal((_photo(target),) if info.kind == "photo" else tuple(_film(info)))
+        return QualityCheck((_photo(target),) if info.kind == "photo" else tuple(_film(info)))
     except (DeoldifyVideoError, OSError, ValueError, RuntimeError) as error:
-        return Appraisal(problem=f"the result could not be measured: {error}")
+        return QualityCheck(problem=f"the result could not be measured: {error}")
 
 
-def _photo(path: Path) -> ShotAppraisal:
+def _photo(path: Path) -> ShotCheck:
     import numpy as np
     from PIL import Image
 
@@ -70,7 +70,7 @@ def _photo(path: Path) -> ShotAppraisal:
         return _shot(0.0, [rgb], [np.array(image.convert("RGB").convert("L"))])
 
 
-def _film(info: MediaInfo) -> Iterator[ShotAppraisal]:
+def _film(info: MediaInfo) -> Iterator[ShotCheck]:
     clips = list(_clips(info))
     lively = [clip for clip in clips if clip.lights[0].std() > _FLAT] or clips
     for number in range(min(SHOTS, len(lively))):  # evenly among those that show something
@@ -124,7 +124,7 @@ def _one_shot(info: MediaInfo, frames: list[Any]) -> _Clip:
     from deoldify_video.media.probe import MATRIX_NAMES
     from deoldify_video.metrics.temporal import fit_within
     from deoldify_video.temporal.flow import make_flow
-    from deoldify_video.temporal.shots import unlikeness
+    from deoldify_video.temporal.shots import dissimilarity
 
     video = info.video
     turns = video.rotation_deg // 90
@@ -145,7 +145,7 @@ def _one_shot(info: MediaInfo, frames: list[Any]) -> _Clip:
         rgb = np.ascontiguousarray(np.rot90(small.to_ndarray(), turns))
         light = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         tiny = np.asarray(cv2.resize(light, _SMALL, interpolation=cv2.INTER_AREA), np.uint8)
-        if last is not None and unlikeness(last, tiny, flow) > _CUT:
+        if last is not None and dissimilarity(last, tiny, flow) > _CUT:
             break
         clip.pictures.append(rgb)
         clip.lights.append(light)
@@ -153,20 +153,20 @@ def _one_shot(info: MediaInfo, frames: list[Any]) -> _Clip:
     return clip
 
 
-def _shot(seconds: float, pictures: list[RGB8], lights: list[Any]) -> ShotAppraisal:
-    from deoldify_video.metrics.color import colourfulness
+def _shot(seconds: float, pictures: list[RGB8], lights: list[Any]) -> ShotCheck:
+    from deoldify_video.metrics.color import colorfulness
     from deoldify_video.metrics.temporal import TemporalMeter, motion_between
     from deoldify_video.temporal.flow import make_flow
 
     middle = len(pictures) // 2
     strip = _strip(lights[middle], pictures[middle])
     if len(pictures) == 1:
-        return ShotAppraisal(seconds, colourfulness(pictures[0]), None, strip)
+        return ShotCheck(seconds, colorfulness(pictures[0]), None, strip)
     meter, flow = TemporalMeter(), make_flow("dis-fine")
     for number, rgb in enumerate(pictures):
         meter.add(rgb, motion_between(lights[number - 1], lights[number], flow) if number else None)
     score = meter.end_shot()
-    return ShotAppraisal(seconds, score.cf, None if math.isnan(score.warp_ab) else score.warp_ab, strip)
+    return ShotCheck(seconds, score.cf, None if math.isnan(score.warp_ab) else score.warp_ab, strip)
 
 
 def _strip(light: Any, rgb: RGB8) -> bytes:

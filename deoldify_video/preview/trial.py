@@ -1,4 +1,4 @@
-"""What a choice of network, style and render factor makes of a few shots: pictures, colourfulness, flicker, and its cost."""
+"""Tries a network, style and render factor on a few shots: pictures, colourfulness, flicker, and the cost."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from deoldify_video.color.paint import Painter
 from deoldify_video.color.upsample import guided_upsample
 from deoldify_video.color.yuv import SampleRange, ab_to_chroma, limit_chroma, yuv_to_rgb
 from deoldify_video.media.clips import ClipReader
-from deoldify_video.media.encode import PartWriter, picture_format
+from deoldify_video.media.encode import SegmentWriter, picture_format
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.photo_io import PHOTO_MATRIX
-from deoldify_video.metrics.color import colourfulness
+from deoldify_video.metrics.color import colorfulness
 from deoldify_video.metrics.temporal import Motion, TemporalMeter, fit_within, motion_between
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import EncodeOptions
@@ -37,33 +37,33 @@ RGB8 = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What came out.
+class TrialResult:
+    """The result of a trial.
 
-    `pictures` are RGB uint8 (h, w, 3), one for each shot, the middle frame; `colourfulness` as in `metrics.color`; `flicker`
+    `pictures` are RGB uint8 (h, w, 3), one for each shot, the middle frame; `colorfulness` as in `metrics.color`; `flicker`
     the mean ab warp error, NaN where every shot has one frame only; `frame_s` what network and smoothing take for one frame.
     """
 
     pictures: list[RGB8]
-    colourfulness: float
+    colorfulness: float
     flicker: float
     frame_s: float
 
     @property
-    def unrest(self) -> float:
+    def flicker_ratio(self) -> float:
         """Flicker in relation to the colour that there is: root of the warp error over colourfulness. 0 where there is no motion."""
-        return 0.0 if math.isnan(self.flicker) else math.sqrt(self.flicker) / max(self.colourfulness, 1.0)
+        return 0.0 if math.isnan(self.flicker) else math.sqrt(self.flicker) / max(self.colorfulness, 1.0)
 
 
 @dataclass(frozen=True)
-class _View:
+class _ScaledShot:
     """A shot at the size at which it is looked at: light uint8 (h, w) of its frames, and the motion from each to the next."""
 
     lights: list[NDArray[np.uint8]]
     motions: list[Motion]
 
 
-class Bench:
+class FilmTrial:
     """Shots of one film on which choices are tried out."""
 
     def __init__(self, reader: ClipReader, shots: Sequence[Shot]) -> None:
@@ -72,49 +72,49 @@ class Bench:
         self.upright_size = video.upright_size if window is None else video.upright(window.width, window.height)
         size = fit_within(*self.upright_size, VIEW_PX)
         flow = make_flow("dis-fine")
-        self._views = []
+        self._scaled = []
         for shot in shots:
-            lights = [reader.grey(luma, size) for luma in shot.lumas]
+            lights = [reader.gray(luma, size) for luma in shot.lumas]
             motions = [motion_between(a, b, flow) for a, b in pairwise(lights)]
-            self._views.append(_View(lights, motions))
+            self._scaled.append(_ScaledShot(lights, motions))
 
     def originals(self) -> list[RGB8]:
         """The middle frames as they are, without colour."""
-        return [np.dstack([view.lights[len(view.lights) // 2]] * 3) for view in self._views]
+        return [np.dstack([scaled.lights[len(scaled.lights) // 2]] * 3) for scaled in self._scaled]
 
-    def measure(self, colorizer: Colorizer, render_factor: int, smoothing: float) -> Measured:
+    def measure(self, colorizer: Colorizer, render_factor: int, smoothing: float) -> TrialResult:
         """Colour all shots as a film would be: at this render factor, smoothed this much (0 to 1)."""
         size = colorizer.spec.render_size(*self.upright_size, render_factor)
         pictures: list[RGB8] = []
         network_s, smooth_s = math.inf, math.inf
         meter = TemporalMeter()
-        for number, (shot, view) in enumerate(zip(self.shots, self._views, strict=True)):
-            greys = np.stack([self._reader.grey(luma, size) for luma in shot.lumas])
+        for number, (shot, scaled) in enumerate(zip(self.shots, self._scaled, strict=True)):
+            grays = np.stack([self._reader.gray(luma, size) for luma in shot.lumas])
             if number == 0:
-                colorizer.ab(greys[:1])  # the first pass at a new size prepares itself, which is not to be timed
+                colorizer.ab(grays[:1])  # the first pass at a new size prepares itself, which is not to be timed
             began = time.perf_counter()
-            ab = colorizer.ab(greys)
+            ab = colorizer.ab(grays)
             colored = time.perf_counter()
-            smoothed = _smooth(greys, ab, smoothing)
-            network_s = min(network_s, (colored - began) / len(greys))
-            smooth_s = min(smooth_s, (time.perf_counter() - colored) / len(greys))
+            smoothed = _smooth(grays, ab, smoothing)
+            network_s = min(network_s, (colored - began) / len(grays))
+            smooth_s = min(smooth_s, (time.perf_counter() - colored) / len(grays))
             painted = [
-                self._paint(light, grey, planes) for light, grey, planes in zip(view.lights, greys, smoothed, strict=True)
+                self._paint(light, gray, planes) for light, gray, planes in zip(scaled.lights, grays, smoothed, strict=True)
             ]
-            for rgb, motion in zip(painted, [None, *view.motions], strict=True):
+            for rgb, motion in zip(painted, [None, *scaled.motions], strict=True):
                 meter.add(rgb, motion)
             meter.end_shot()
             pictures.append(painted[len(painted) // 2])
         score = meter.film()
         on_cpu = colorizer.device.type == "cpu"  # elsewhere the stages run beside each other
         frame_s = network_s + smooth_s if on_cpu else max(network_s, smooth_s)
-        return Measured(pictures, score.cf, score.warp_ab, frame_s)
+        return TrialResult(pictures, score.cf, score.warp_ab, frame_s)
 
-    def _paint(self, light: NDArray[np.uint8], grey: NDArray[np.uint8], ab: NDArray[np.float32]) -> RGB8:
-        return paint_view(light.astype(np.float32) / np.float32(255), grey, ab, self._reader.info.video.matrix)
+    def _paint(self, light: NDArray[np.uint8], gray: NDArray[np.uint8], ab: NDArray[np.float32]) -> RGB8:
+        return paint_view(light.astype(np.float32) / np.float32(255), gray, ab, self._reader.info.video.matrix)
 
     def other_stages_s(self, options: EncodeOptions) -> float:
-        """What decoding, painting and encoding take for one frame, measured on the frames at hand."""
+        """Seconds that decoding, painting and encoding take for one frame, measured on the frames at hand."""
         reader, video = self._reader, self._reader.info.video
         target = picture_format(options, video.width, video.height, reader.depth)
         painter = Painter(
@@ -125,17 +125,17 @@ class Bench:
             chroma_size=target.chroma_size(video.width, video.height),
         )
         with tempfile.TemporaryDirectory() as folder:
-            writer = PartWriter(
+            writer = SegmentWriter(
                 Path(folder) / "part.mkv", reader.info, options, depth=reader.depth, full_range=reader.full_range
             )
             lumas = [luma for shot in self.shots for luma in shot.lumas]
-            grey = reader.grey(self.shots[0].lumas[0], (VIEW_PX, VIEW_PX))
+            gray = reader.gray(self.shots[0].lumas[0], (VIEW_PX, VIEW_PX))
             chroma: Any = None
             paint_s = encode_s = 0.0
             for luma in lumas:
                 began = time.perf_counter()
                 if chroma is None:  # one is enough: painting takes equally long whatever is painted
-                    chroma = painter.chroma(luma, grey, np.zeros((2, *grey.shape), np.float32))
+                    chroma = painter.chroma(luma, gray, np.zeros((2, *gray.shape), np.float32))
                     paint_s = time.perf_counter() - began
                     began = time.perf_counter()
                 writer.write(luma, chroma)
@@ -146,32 +146,32 @@ class Bench:
         return reader.decode_s + paint_s + encode_s / len(lumas)
 
 
-def paint_view(light: NDArray[np.float32], grey: NDArray[np.uint8], ab: NDArray[np.float32], matrix: str) -> RGB8:
-    """A picture for looking at: `light` float32 (h, w) in [0, 1] in the colours `ab` (2, h', w') found on `grey` (h', w')."""
-    planes = guided_upsample(ab_to_chroma(grey, ab, matrix), grey.astype(np.float32) / np.float32(255), light)
+def paint_view(light: NDArray[np.float32], gray: NDArray[np.uint8], ab: NDArray[np.float32], matrix: str) -> RGB8:
+    """A picture for looking at: `light` float32 (h, w) in [0, 1] in the colours `ab` (2, h', w') found on `gray` (h', w')."""
+    planes = guided_upsample(ab_to_chroma(gray, ab, matrix), gray.astype(np.float32) / np.float32(255), light)
     return np.rint(yuv_to_rgb(light, limit_chroma(light, planes, matrix), matrix) * 255).astype(np.uint8)
 
 
-def _smooth(greys: NDArray[np.uint8], ab: NDArray[np.float32], smoothing: float) -> list[NDArray[np.float32]]:
+def _smooth(grays: NDArray[np.uint8], ab: NDArray[np.float32], smoothing: float) -> list[NDArray[np.float32]]:
     smoother = Smoother(smoothing)
     frames: list[FilmFrame] = []
-    for number, (grey, planes) in enumerate(zip(greys, ab, strict=True)):
-        frames += smoother.push(FilmFrame(number, number, grey, grey, ab=planes))
+    for number, (gray, planes) in enumerate(zip(grays, ab, strict=True)):
+        frames += smoother.push(FilmFrame(number, number, gray, gray, ab=planes))
     frames += smoother.flush()
     return [frame.ab for frame in frames if frame.ab is not None]
 
 
-def measure_photo(light: NDArray[np.float32], colorizer: Colorizer, render_factor: int) -> Measured:
+def measure_photo(light: NDArray[np.float32], colorizer: Colorizer, render_factor: int) -> TrialResult:
     """The same for a photo's light, float32 (H, W) in [0, 1]; `frame_s` is the network's time."""
     height, width = light.shape
     size = colorizer.spec.render_size(width, height, render_factor)
-    grey = _codes(_resized(light, size))
-    colorizer.ab(grey[None])  # prepares itself
+    gray = _codes(_resized(light, size))
+    colorizer.ab(gray[None])  # prepares itself
     began = time.perf_counter()
-    ab = colorizer.ab(grey[None])[0]
+    ab = colorizer.ab(gray[None])[0]
     seconds = time.perf_counter() - began
-    picture = paint_view(_resized(light, fit_within(width, height, PHOTO_VIEW_PX)), grey, ab, PHOTO_MATRIX)
-    return Measured([picture], colourfulness(picture), math.nan, seconds)
+    picture = paint_view(_resized(light, fit_within(width, height, PHOTO_VIEW_PX)), gray, ab, PHOTO_MATRIX)
+    return TrialResult([picture], colorfulness(picture), math.nan, seconds)
 
 
 def photo_view(light: NDArray[np.float32]) -> RGB8:

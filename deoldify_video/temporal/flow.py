@@ -21,10 +21,10 @@ from deoldify_video.errors import DependencyError, UsageError
 from deoldify_video.options import FLOWS
 
 # OpenCV's signatures leave dtypes open; what they are is said here and in the docstrings.
-Grey: TypeAlias = NDArray[Any]  # uint8 (h, w)
+Gray: TypeAlias = NDArray[Any]  # uint8 (h, w)
 Flow: TypeAlias = NDArray[Any]  # float32 (h, w, 2)
 Plane: TypeAlias = NDArray[Any]  # float32 (h, w)
-FlowFunction: TypeAlias = Callable[[Grey, Grey], Flow]
+FlowFunction: TypeAlias = Callable[[Gray, Gray], Flow]
 
 _NO_SECOND_MAP: Any = None  # the stubs of `cv2.remap` do not know that it may be left out
 
@@ -55,7 +55,7 @@ def make_flow(name: str = "dis", device: str = "cpu") -> FlowFunction:
 def _make_dis(preset: int) -> FlowFunction:
     estimator = cv2.DISOpticalFlow.create(preset)
 
-    def flow(first: Grey, second: Grey) -> Flow:
+    def flow(first: Gray, second: Gray) -> Flow:
         start = np.zeros((*first.shape, 2), np.float32)
         return estimator.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), start)
 
@@ -74,12 +74,12 @@ def _make_raft(device: str) -> FlowFunction:
     except (OSError, RuntimeError) as error:
         raise DependencyError(f"RAFT's weights could not be loaded ({error}); use the flow 'dis'.") from error
 
-    def planes(grey: Grey, size: tuple[int, int]) -> torch.Tensor:
-        picture = cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR)
-        normalised = torch.from_numpy(picture).to(device).float() / 127.5 - 1.0
-        return normalised.expand(1, 3, -1, -1)  # (1, 3, h', w')
+    def planes(gray: Gray, size: tuple[int, int]) -> torch.Tensor:
+        picture = cv2.resize(gray, size, interpolation=cv2.INTER_LINEAR)
+        normalized = torch.from_numpy(picture).to(device).float() / 127.5 - 1.0
+        return normalized.expand(1, 3, -1, -1)  # (1, 3, h', w')
 
-    def flow(first: Grey, second: Grey) -> Flow:
+    def flow(first: Gray, second: Gray) -> Flow:
         height, width = first.shape
         size = tuple(max(_RAFT_SMALLEST, round(side / _RAFT_STRIDE) * _RAFT_STRIDE) for side in (width, height))
         with torch.inference_mode():
@@ -97,19 +97,19 @@ def resize_flow(flow: Flow, width: int, height: int) -> Flow:
     return cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale
 
 
-def match_light(grey: Grey, reference: Grey) -> Grey:
-    """`grey` uint8 (h, w) with its light brought to that of `reference` uint8 (h, w): undoes lamp flicker and fades.
+def match_light(gray: Gray, reference: Gray) -> Gray:
+    """`gray` uint8 (h, w) with its light brought to that of `reference` uint8 (h, w): undoes lamp flicker and fades.
 
     One gain for the picture, the median of the ratio of pixels, so that no moving object of less than half the picture can
     change it. Held within a factor of two.
     """
-    step = max(1, min(grey.shape) // _GAIN_SAMPLES)
+    step = max(1, min(gray.shape) // _GAIN_SAMPLES)
     a = reference[::step, ::step].astype(np.float32) + _GAIN_FLOOR
-    b = grey[::step, ::step].astype(np.float32) + _GAIN_FLOOR
+    b = gray[::step, ::step].astype(np.float32) + _GAIN_FLOOR
     gain = float(np.clip(np.median(a / b), 1 / _GAIN_LIMIT, _GAIN_LIMIT))
     if abs(gain - 1.0) < 0.01:
-        return grey
-    return cv2.convertScaleAbs(grey, alpha=gain, beta=_GAIN_FLOOR * (gain - 1.0))
+        return gray
+    return cv2.convertScaleAbs(gray, alpha=gain, beta=_GAIN_FLOOR * (gain - 1.0))
 
 
 @lru_cache(maxsize=4)
@@ -135,12 +135,12 @@ def inside(flow: Flow) -> NDArray[np.bool_]:
     return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
 
 
-def mismatch(flow: Flow, flow_back: Flow) -> Plane:
+def mismatch(flow: Flow, flow_bw: Flow) -> Plane:
     """How far a round trip misses: |F + B~|^2 / (0.01 (|F|^2 + |B~|^2) + 0.5), float32 (h, w); above 1 is occluded.
 
-    `flow` F (h, w, 2) leads from here to there, `flow_back` B from there to here, B~ is B fetched along F.
+    `flow` F (h, w, 2) leads from here to there, `flow_bw` B from there to here, B~ is B fetched along F.
     """
-    back = warp(flow_back, flow)
+    back = warp(flow_bw, flow)
     trip = flow + back
     miss: Plane = cv2.transform(trip * trip, _SUM)
     length: Plane = cv2.transform(flow * flow + back * back, _SUM)
@@ -150,12 +150,12 @@ def mismatch(flow: Flow, flow_back: Flow) -> Plane:
     return miss
 
 
-def occlusion_mask(flow: Flow, flow_back: Flow) -> NDArray[np.bool_]:
+def occlusion_mask(flow: Flow, flow_bw: Flow) -> NDArray[np.bool_]:
     """Where the pixels here are not seen there: bool (h, w), after Lai et al. 2018 (section 4.2; from Sundaram et al. 2010).
 
     |F + B~|^2 > 0.01 (|F|^2 + |B~|^2) + 0.5, or a motion boundary, |grad F|^2 > 0.01 |F|^2 + 0.002; beyond the picture as well.
     """
-    occluded = mismatch(flow, flow_back) > 1.0
+    occluded = mismatch(flow, flow_bw) > 1.0
     boundary = np.zeros(occluded.shape, np.float32)
     for component in cv2.split(flow):
         boundary[:, :-1] += np.diff(component, axis=1) ** 2

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from deoldify_video.errors import UsageError
 from deoldify_video.media.frame import FilmFrame
-from deoldify_video.temporal.flow import Flow, FlowFunction, Grey, inside, make_flow, match_light, mismatch, resize_flow, warp
+from deoldify_video.temporal.flow import Flow, FlowFunction, Gray, inside, make_flow, match_light, mismatch, resize_flow, warp
 
 AUTO_DISTANCE = 24  # frames: one second of film; what lies further apart the network sees differently anyway
 LARGEST_DISTANCE = 250  # frames
@@ -48,11 +48,11 @@ def parse_keyframes(text: str) -> int:
 
 
 @dataclass
-class _Waiting:
+class _TracedFrame:
     """A frame that waits for colours; flows lead to its neighbours, at work size."""
 
     frame: FilmFrame
-    grey: Grey  # at work size
+    gray: Gray  # at work size
     is_key: bool = False
     to_past: Flow | None = None
     past_trust: Plane | None = None
@@ -82,11 +82,11 @@ class KeyframeColorizer:
         self._flow = flow or make_flow()
 
     def colorize(self, frames: Iterable[FilmFrame]) -> Iterator[FilmFrame]:
-        """Frames of one size with `grey`, `shot` and `segment` set -> the same frames in order, `ab` set."""
-        waiting: list[_Waiting] = []
+        """Frames of one size with `gray`, `shot` and `segment` set -> the same frames in order, `ab` set."""
+        waiting: list[_TracedFrame] = []
         path: _Path | None = None  # from the newest frame to the last key frame
         for frame in frames:
-            now = _Waiting(frame, _at_work_size(frame.grey))
+            now = _TracedFrame(frame, _at_work_size(frame.gray))
             last = waiting[-1] if waiting else None
             if last is None or (last.frame.shot, last.frame.segment) != (frame.shot, frame.segment):
                 yield from self._finish(waiting)
@@ -103,26 +103,26 @@ class KeyframeColorizer:
                     waiting = [now]
         yield from self._finish(waiting)
 
-    def _follow(self, last: _Waiting, now: _Waiting, path: _Path | None) -> _Path:
+    def _follow(self, last: _TracedFrame, now: _TracedFrame, path: _Path | None) -> _Path:
         """Connect two neighbours, and lengthen the way back to the key frame by their step."""
-        before = match_light(last.grey, now.grey)
-        last.to_future, now.to_past = self._flow(before, now.grey), self._flow(now.grey, before)
+        before = match_light(last.gray, now.gray)
+        last.to_future, now.to_past = self._flow(before, now.gray), self._flow(now.gray, before)
         last.future_trust = _step_trust(last.to_future, now.to_past)
         now.past_trust = _step_trust(now.to_past, last.to_future)
         return _lengthen(path, now.to_past, now.past_trust)
 
-    def _needs_key(self, waiting: list[_Waiting], now: _Waiting, path: _Path) -> bool:
+    def _needs_key(self, waiting: list[_TracedFrame], now: _TracedFrame, path: _Path) -> bool:
         key = next(item for item in reversed(waiting) if item.is_key)
         if now.frame.index - key.frame.index >= self._distance:
             return True
-        return bool(np.mean(_seen_trust(path, key.grey, now.grey)) < _TRUSTED_SHARE)
+        return bool(np.mean(_seen_trust(path, key.gray, now.gray)) < _TRUSTED_SHARE)
 
-    def _finish(self, waiting: list[_Waiting], *, keep_last: bool = False) -> Iterator[FilmFrame]:
+    def _finish(self, waiting: list[_TracedFrame], *, keep_last: bool = False) -> Iterator[FilmFrame]:
         """Colour the key frames of one shot, then what lies between; `keep_last`: not the last frame, a key."""
         keys = [i for i, item in enumerate(waiting) if item.is_key]
         fresh = [i for i in keys if waiting[i].frame.ab is None]
         if fresh:
-            colors = self._ab(np.stack([waiting[i].frame.grey for i in fresh]))
+            colors = self._ab(np.stack([waiting[i].frame.gray for i in fresh]))
             for i, ab in zip(fresh, colors, strict=True):
                 waiting[i].frame.ab = ab
             self.keyframes += len(fresh)
@@ -132,7 +132,7 @@ class KeyframeColorizer:
             yield item.frame
 
 
-def _carry(span: list[_Waiting]) -> None:
+def _carry(span: list[_TracedFrame]) -> None:
     """Colour the frames after `span[0]`, a key frame, up to the key frame at its end, if there is one."""
     first = span[0]
     last = span[-1] if len(span) > 1 and span[-1].is_key else None
@@ -155,12 +155,12 @@ def _carry(span: list[_Waiting]) -> None:
         item.frame.ab = _merge(sources)
 
 
-def _fetch(key: _Waiting, item: _Waiting, path: _Path, share: float) -> tuple[Colors, Plane]:
+def _fetch(key: _TracedFrame, item: _TracedFrame, path: _Path, share: float) -> tuple[Colors, Plane]:
     """The key frame's ab at the pixels of a frame, (h, w, 2), and the weight of each, (h, w)."""
     assert key.frame.ab is not None
     height, width = key.frame.ab.shape[1:]
     ab = warp(np.ascontiguousarray(key.frame.ab.transpose(1, 2, 0)), resize_flow(path.flow, width, height))
-    weight = cv2.resize(_seen_trust(path, key.grey, item.grey) * share, (width, height), interpolation=cv2.INTER_LINEAR)
+    weight = cv2.resize(_seen_trust(path, key.gray, item.gray) * share, (width, height), interpolation=cv2.INTER_LINEAR)
     return ab, np.asarray(weight, np.float32)
 
 
@@ -182,23 +182,23 @@ def _lengthen(path: _Path | None, flow: Flow, trust: Plane) -> _Path:
     return _Path(flow + warp(path.flow, flow), trust * warp(path.trust, flow))
 
 
-def _step_trust(flow: Flow, flow_back: Flow) -> Plane:
+def _step_trust(flow: Flow, flow_bw: Flow) -> Plane:
     """How surely the pixels here are those at the end of `flow`: 0..1, float32 (h, w), by the flow's round trip."""
-    trust = np.exp(np.minimum(_SMALL_MISS - mismatch(flow, flow_back), 0.0)).astype(np.float32)
+    trust = np.exp(np.minimum(_SMALL_MISS - mismatch(flow, flow_bw), 0.0)).astype(np.float32)
     trust[~inside(flow)] = 0.0
     return trust
 
 
-def _seen_trust(path: _Path, key_grey: Grey, grey: Grey) -> Plane:
+def _seen_trust(path: _Path, key_gray: Gray, gray: Gray) -> Plane:
     """The path's trust, less where the key frame's light at its end is another one (the flow has drifted)."""
-    seen: NDArray[Any] = warp(match_light(key_grey, grey), path.flow)
-    residual = cv2.blur(cv2.absdiff(seen, grey), (3, 3)).astype(np.float32)
+    seen: NDArray[Any] = warp(match_light(key_gray, gray), path.flow)
+    residual = cv2.blur(cv2.absdiff(seen, gray), (3, 3)).astype(np.float32)
     return path.trust * np.exp(-((residual / _LIGHT_TOLERANCE) ** 2))
 
 
-def _at_work_size(grey: Grey) -> Grey:
-    height, width = grey.shape
+def _at_work_size(gray: Gray) -> Gray:
+    height, width = gray.shape
     scale = min(1.0, (_WORK_PIXELS / (height * width)) ** 0.5)
     if scale == 1.0:
-        return grey
-    return cv2.resize(grey, (max(16, round(width * scale)), max(16, round(height * scale))), interpolation=cv2.INTER_AREA)
+        return gray
+    return cv2.resize(gray, (max(16, round(width * scale)), max(16, round(height * scale))), interpolation=cv2.INTER_AREA)

@@ -1,7 +1,7 @@
 """Cuts, found on a small copy of the light while the film streams by.
 
 Two frames are of one shot when one can be made from the other by motion and by a change of light. How far that fails is their
-`unlikeness`: one is fetched along the optical flow, and correlated with the other. Correlation does not see a lamp's gain or a
+`dissimilarity`: one is fetched along the optical flow, and correlated with the other. Correlation does not see a lamp's gain or a
 fade, the flow takes out motion, and the small size takes out grain.
 
 A cut is a frame that is unlike the shot's last frames and stays unlike them for a few frames more; a flash comes back, a whip
@@ -28,8 +28,8 @@ from deoldify_video.temporal.flow import FlowFunction, make_flow, match_light, m
 LOOKAHEAD = 4  # frames; longer than a flash
 
 _PIXELS = 64 * 64  # size of the small copy
-_UNLIKE = 0.75  # neighbours within a shot stay under 0.3, 99 % of pairs of unrelated photographs lie above 0.9
-_RESTLESS = 0.4  # a neighbouring step of this much is motion that the flow does not follow, and so may this one be
+_DISSIMILAR = 0.75  # neighbours within a shot stay under 0.3, 99 % of pairs of unrelated photographs lie above 0.9
+_FAST_MOTION = 0.4  # a neighbouring step of this much is motion that the flow does not follow, and so may this one be
 _LARGEST_SHIFT = 0.4  # of the picture's side
 _FLAT = 4.0  # grey levels of standard deviation under which a frame shows nothing
 _CONTRAST_FLOOR = 16.0  # grey levels squared, added to variances so that two near-empty pictures are alike
@@ -40,7 +40,7 @@ Small = NDArray[np.uint8]
 
 
 @dataclass
-class _Waiting:
+class _HeldFrame:
     frame: FilmFrame
     small: Small
     flat: bool
@@ -49,22 +49,22 @@ class _Waiting:
 class ShotDetector:
     """Numbers the shots: push frames in order, and `flush` at the end of the film. Returns the frames, `shot` set, in order.
 
-    Only `frame.grey` uint8 (h, w) is looked at. Holds `LOOKAHEAD` frames back; memory does not grow with the film.
+    Only `frame.gray` uint8 (h, w) is looked at. Holds `LOOKAHEAD` frames back; memory does not grow with the film.
     """
 
     def __init__(self) -> None:
         self._flow = make_flow("dis-fine")  # at this size the finer one is the faster one
-        self._window: deque[_Waiting] = deque()
+        self._window: deque[_HeldFrame] = deque()
         self._past: deque[Small] = deque(maxlen=max(_DISSOLVES))  # frames of this shot that show something, oldest first
-        self._restless = False
+        self._moves_fast = False
         self._shot = 0
 
     def push(self, frame: FilmFrame) -> list[FilmFrame]:
         """Take the next frame; return those whose shot is known by now."""
-        scale = (_PIXELS / frame.grey.size) ** 0.5
-        size = tuple(max(16, round(side * scale)) for side in frame.grey.shape[::-1])
-        small = np.asarray(cv2.resize(frame.grey, size, interpolation=cv2.INTER_AREA), np.uint8)
-        self._window.append(_Waiting(frame, small, float(small.std()) < _FLAT))
+        scale = (_PIXELS / frame.gray.size) ** 0.5
+        size = tuple(max(16, round(side * scale)) for side in frame.gray.shape[::-1])
+        small = np.asarray(cv2.resize(frame.gray, size, interpolation=cv2.INTER_AREA), np.uint8)
+        self._window.append(_HeldFrame(frame, small, float(small.std()) < _FLAT))
         return [self._decide()] if len(self._window) > LOOKAHEAD else []
 
     def flush(self) -> list[FilmFrame]:
@@ -76,7 +76,7 @@ class ShotDetector:
 
     def memory(self) -> bytes:
         """A hash of all that decisions rest on, beside the frames that will come: detectors of one memory decide alike from here on."""
-        digest = hashlib.blake2b(bytes([self._restless, len(self._window)]), digest_size=8)
+        digest = hashlib.blake2b(bytes([self._moves_fast, len(self._window)]), digest_size=8)
         for small in (*self._past, *(waiting.small for waiting in self._window)):
             digest.update(small.tobytes())
         return digest.digest()
@@ -90,28 +90,28 @@ class ShotDetector:
 
     def _judge(self, small: Small) -> None:
         """Begin a new shot with this frame or take it into the present one, or pass it over as a flash."""
-        step = self._unlikeness(self._past[-1], small) if self._past else 0.0
-        if step > _UNLIKE and self._comes_back():
+        step = self._dissimilarity(self._past[-1], small) if self._past else 0.0
+        if step > _DISSIMILAR and self._comes_back():
             return
-        jump = step > _UNLIKE and not self._is_restless()
-        if jump or (step <= _UNLIKE and self._is_dissolved(small)):
+        jump = step > _DISSIMILAR and not self._is_whip_pan()
+        if jump or (step <= _DISSIMILAR and self._is_dissolved(small)):
             self._shot += 1
             self._past.clear()
             step = 0.0
-        self._restless = step > _RESTLESS
+        self._moves_fast = step > _FAST_MOTION
         self._past.append(small)
 
     def _comes_back(self) -> bool:
         """Whether a frame of the window, this one included, is like one of the last two frames of the shot."""
         before = list(self._past)[-2:]
         later = [waiting.small for waiting in self._window if not waiting.flat]
-        return any(self._unlikeness(old, new) <= _UNLIKE for new in later for old in before)
+        return any(self._dissimilarity(old, new) <= _DISSIMILAR for new in later for old in before)
 
-    def _is_restless(self) -> bool:
+    def _is_whip_pan(self) -> bool:
         """Whether the steps before and after this frame are too large for the flow as well: a whip pan."""
         later = [waiting.small for waiting in self._window if not waiting.flat]
-        steps = [self._unlikeness(first, second) for first, second in pairwise(later)]
-        return self._restless and len(steps) > 0 and steps[0] > _RESTLESS
+        steps = [self._dissimilarity(first, second) for first, second in pairwise(later)]
+        return self._moves_fast and len(steps) > 0 and steps[0] > _FAST_MOTION
 
     def _is_dissolved(self, small: Small) -> bool:
         """Whether `small` has grown out of an earlier frame by mixing: the frame halfway is a sum of both."""
@@ -119,23 +119,23 @@ class ShotDetector:
             if len(self._past) < span:
                 break
             start, middle = self._past[-span], self._past[-span // 2]
-            if _is_sum(start, middle, small) and self._unlikeness(start, small) > _UNLIKE:
+            if _is_sum(start, middle, small) and self._dissimilarity(start, small) > _DISSIMILAR:
                 return True
         return False
 
-    def _unlikeness(self, first: Small, second: Small) -> float:
-        return unlikeness(first, second, self._flow)
+    def _dissimilarity(self, first: Small, second: Small) -> float:
+        return dissimilarity(first, second, self._flow)
 
 
-def unlikeness(first: Small, second: Small, flow: FlowFunction) -> float:
+def dissimilarity(first: Small, second: Small, flow: FlowFunction) -> float:
     """How surely `first` and `second`, uint8 (h, w), show different things: 0 (one shot) to 1 and a little more.
 
     1 - r c: r is the correlation of `first` with `second` fetched along the flow, c the share of pixels whose flow leads there
     and back again. Where that fails, the flow starts once more from the shift of the whole picture, so that pans are followed.
     """
     second = match_light(second, first)
-    plain = _unlikeness_along(first, second, flow)
-    if plain <= _RESTLESS:
+    plain = _dissimilarity_along(first, second, flow)
+    if plain <= _FAST_MOTION:
         return plain
     hanning = _hanning(first.shape[1], first.shape[0])
     (dx, dy), _ = cv2.phaseCorrelate(first.astype(np.float32), second.astype(np.float32), hanning)
@@ -147,10 +147,10 @@ def unlikeness(first: Small, second: Small, flow: FlowFunction) -> float:
     left, right, top, bottom = max(0, -across), min(width, width - across), max(0, -down), min(height, height - down)
     here = np.ascontiguousarray(first[top:bottom, left:right])
     there = np.ascontiguousarray(second[top + down : bottom + down, left + across : right + across])
-    return min(plain, _unlikeness_along(here, there, flow))
+    return min(plain, _dissimilarity_along(here, there, flow))
 
 
-def _unlikeness_along(first: Small, second: Small, flow: FlowFunction) -> float:
+def _dissimilarity_along(first: Small, second: Small, flow: FlowFunction) -> float:
     forward = flow(first, second)
     returning = float((mismatch(forward, flow(second, first)) <= 1.0).mean())
     return 1.0 - (1.0 - _decorrelation(first, warp(second, forward))) * returning

@@ -31,7 +31,7 @@ from deoldify_video.options import SmoothOptions
 from deoldify_video.temporal.flow import (
     Flow,
     FlowFunction,
-    Grey,
+    Gray,
     Plane,
     inside,
     make_flow,
@@ -40,11 +40,11 @@ from deoldify_video.temporal.flow import (
     resize_flow,
     warp,
 )
-from deoldify_video.temporal.smoother_state import Moments, Track
+from deoldify_video.temporal.smoother_state import Moments, SmootherState
 
 _STRONGEST = 0.98  # memory of 50 frames; a longer one only follows the drift of the flow
 _WORK_PIXELS = 176 * 176  # motion is found in a picture of this size, so that smoothing costs the same at every render factor
-_COLOUR_STEP = 2  # ab is soft: colours and trust are kept for one in so many pixels of the work size, each way
+_COLOR_STEP = 2  # ab is soft: colours and trust are kept for one in so many pixels of the work size, each way
 _LIGHT_TOLERANCE = 18.0  # grey levels: at this difference of light a pixel counts for exp(-1)
 _MISS_TOLERANCE = 1.0  # round trips of the flow, in units of Sundaram's occlusion threshold
 _LEAST_TRUST = -20.0  # exponent; numbers so small that processors slow down are never made
@@ -55,7 +55,7 @@ _DOUBT = 0.5  # frames of the past against which the future's flicker counts
 _SHORTENED = 1.5  # frames of the past, and as many of the future, that still count where the colour changes
 _SIDED = 0.2  # how far, there, the side counts less that the frame itself contradicts
 _FULLEST = 1.06  # averaging washes out; so much of the lost chroma is given back at most
-_NEIGHBOURHOOD = (3, 3)  # pixels over which the decision that a colour changes is pooled
+_NEIGHBORHOOD = (3, 3)  # pixels over which the decision that a colour changes is pooled
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ class _Way:
 
 
 @dataclass
-class _Waiting:
+class _WindowFrame:
     """A frame in the window: its own moments, and the way to its neighbours (None at the ends of a shot)."""
 
     frame: FilmFrame
-    grey: Grey
+    gray: Gray
     own: Moments
     a: Plane
     b: Plane
@@ -101,27 +101,27 @@ class Smoother:
             raise UsageError(f"smoothing must be between 0 and 1, not {smoothing}.")
         if lookahead < 0:
             raise UsageError(f"the smoother cannot look ahead {lookahead} frames; 0 or more.")
-        self._keep = min(smoothing, _STRONGEST)
+        self._ema_alpha = min(smoothing, _STRONGEST)
         self._lookahead = lookahead
         self._flow = flow or make_flow()
-        self._window: deque[_Waiting] = deque()
-        self.track: Track | None = None
+        self._window: deque[_WindowFrame] = deque()
+        self.state: SmootherState | None = None
 
     def push(self, frame: FilmFrame) -> list[FilmFrame]:
-        """Take a frame whose `grey` uint8 (h, w), `ab` float32 (2, h, w) and `shot` are set; return those that are finished."""
-        if self._keep == 0.0:
+        """Take a frame whose `gray` uint8 (h, w), `ab` float32 (2, h, w) and `shot` are set; return those that are finished."""
+        if self._ema_alpha == 0.0:
             return [frame]
         finished: list[FilmFrame] = []
         if self._window and self._window[-1].frame.shot != frame.shot:
             finished = self.flush()
-        if self.track is not None and self.track.shot != frame.shot:
-            self.track = None
+        if self.state is not None and self.state.shot != frame.shot:
+            self.state = None
         waiting = self._prepare(frame)
         if self._window:
             last = self._window[-1]
-            last.to_future, waiting.to_past = self._ways(last.grey, waiting.grey)
-        elif self.track is not None and self.track.grey.shape == waiting.grey.shape:
-            _, waiting.to_past = self._ways(self.track.grey, waiting.grey)  # a run that goes on in mid-shot, or no look-ahead
+            last.to_future, waiting.to_past = self._ways(last.gray, waiting.gray)
+        elif self.state is not None and self.state.gray.shape == waiting.gray.shape:
+            _, waiting.to_past = self._ways(self.state.gray, waiting.gray)  # a run that goes on in mid-shot, or no look-ahead
         self._window.append(waiting)
         if len(self._window) > self._lookahead:
             finished.append(self._finish())
@@ -134,22 +134,22 @@ class Smoother:
             finished.append(self._finish())
         return finished
 
-    def _prepare(self, frame: FilmFrame) -> _Waiting:
+    def _prepare(self, frame: FilmFrame) -> _WindowFrame:
         assert frame.ab is not None, "the smoother follows the colorizer"
-        height, width = frame.grey.shape
+        height, width = frame.gray.shape
         scale = min(1.0, (_WORK_PIXELS / (height * width)) ** 0.5)
         size = (max(16, round(width * scale)), max(16, round(height * scale)))
-        small = _colour_size(size)
+        small = _color_size(size)
         a, b = (cv2.resize(plane, small, interpolation=cv2.INTER_AREA) for plane in frame.ab.astype(np.float32, copy=False))
         own = cv2.merge([a, b, a * a + b * b, np.ones_like(a)])  # (h / 2, w / 2, 4)
-        return _Waiting(frame, cv2.resize(frame.grey, size, interpolation=cv2.INTER_AREA), own, a, b)
+        return _WindowFrame(frame, cv2.resize(frame.gray, size, interpolation=cv2.INTER_AREA), own, a, b)
 
-    def _ways(self, before: Grey, after: Grey) -> tuple[_Way, _Way]:
+    def _ways(self, before: Gray, after: Gray) -> tuple[_Way, _Way]:
         """From a frame of that light to the next one, and back."""
         before = match_light(before, after)
-        size = _colour_size(after.shape[::-1])
+        size = _color_size(after.shape[::-1])
         flow_fw, flow_bw = (resize_flow(flow, *size) for flow in (self._flow(before, after), self._flow(after, before)))
-        before, after = (cv2.resize(grey, size, interpolation=cv2.INTER_AREA) for grey in (before, after))
+        before, after = (cv2.resize(gray, size, interpolation=cv2.INTER_AREA) for gray in (before, after))
         to_future = _Way(flow_fw, _trust(flow_fw, flow_bw, before, after))
         return to_future, _Way(flow_bw, _trust(flow_bw, flow_fw, after, before))
 
@@ -162,46 +162,46 @@ class Smoother:
         memory = now.own if past is None else now.own + past
         total = memory if future is None else memory + future
         frame = now.frame
-        frame.track = self.track = Track(frame.shot, now.grey, memory)
+        frame.smoother_state = self.state = SmootherState(frame.shot, now.gray, memory)
         assert frame.ab is not None
-        height, width = frame.grey.shape
-        changes = (soft - own for soft, own in zip(_colours(total), (now.a, now.b), strict=True))
+        height, width = frame.gray.shape
+        changes = (soft - own for soft, own in zip(_colors(total), (now.a, now.b), strict=True))
         frame.ab = frame.ab + np.stack([cv2.resize(change, (width, height)) for change in changes])
         return frame
 
-    def _past(self, now: _Waiting) -> Moments | None:
-        if self.track is None or now.to_past is None:
+    def _past(self, now: _WindowFrame) -> Moments | None:
+        if self.state is None or now.to_past is None:
             return None
-        return _fetch(self.track.moments, now.to_past, now, self._keep)
+        return _fetch(self.state.moments, now.to_past, now, self._ema_alpha)
 
-    def _future(self, now: _Waiting) -> Moments | None:
+    def _future(self, now: _WindowFrame) -> Moments | None:
         chain = [now, *self._window]
         moments: Moments | None = None
         for here, there in zip(chain[-2::-1], chain[:0:-1], strict=True):
             assert here.to_future is not None
             seen = there.own if moments is None else there.own + moments
-            moments = _fetch(seen, here.to_future, here, self._keep)
+            moments = _fetch(seen, here.to_future, here, self._ema_alpha)
         return moments
 
 
-def _colour_size(size: tuple[int, int]) -> tuple[int, int]:
+def _color_size(size: tuple[int, int]) -> tuple[int, int]:
     """(width, height) of the moments for a work size."""
-    return -(-size[0] // _COLOUR_STEP), -(-size[1] // _COLOUR_STEP)
+    return -(-size[0] // _COLOR_STEP), -(-size[1] // _COLOR_STEP)
 
 
-def _fetch(moments: Moments, way: _Way, own: _Waiting, keep: float) -> Moments:
-    """`moments` of a neighbour along the `way` to it, their weight scaled by `keep` and by how far they belong to the frame `own`."""
+def _fetch(moments: Moments, way: _Way, own: _WindowFrame, ema_alpha: float) -> Moments:
+    """`moments` of a neighbour along the `way` to it, weighted by `ema_alpha` and by how far they belong to the frame `own`."""
     fetched = warp(moments, way.flow)
     a, b, _, weight = cv2.split(fetched)
     apart = (cv2.divide(a, weight) - own.a) ** 2 + (cv2.divide(b, weight) - own.b) ** 2
     harmless = cv2.exp(apart * (-1.0 / _HARMLESS**2))
-    return _scaled(fetched, cv2.max(way.trust, harmless) * keep)
+    return _scaled(fetched, cv2.max(way.trust, harmless) * ema_alpha)
 
 
-def _trust(flow: Flow, flow_back: Flow, here: Grey, there: Grey) -> Plane:
+def _trust(flow: Flow, flow_bw: Flow, here: Gray, there: Gray) -> Plane:
     """How far the pixel of `there` at the end of `flow` is the one of `here`: 0..1, float32 (h, w)."""
     residual = cv2.absdiff(warp(there, flow), here).astype(np.float32)
-    doubt = mismatch(flow, flow_back) * (-1.0 / _MISS_TOLERANCE) - residual * residual * (1.0 / _LIGHT_TOLERANCE**2)
+    doubt = mismatch(flow, flow_bw) * (-1.0 / _MISS_TOLERANCE) - residual * residual * (1.0 / _LIGHT_TOLERANCE**2)
     trust = cv2.exp(np.maximum(doubt, _LEAST_TRUST))
     trust[~inside(flow)] = 0.0
     return trust
@@ -215,7 +215,7 @@ def _mean(moments: Moments) -> tuple[Plane, Plane, Plane, Plane]:
     return a, b, np.maximum(square / safe - a * a - b * b, 0.0), weight
 
 
-def _colours(moments: Moments) -> list[Plane]:
+def _colors(moments: Moments) -> list[Plane]:
     """The mean a and b, with the chroma that averaging took from the picture as a whole given back.
 
     sqrt(E|x|^2 / |E x|^2) over the picture is what its tracks have lost; it is one number, so hues and relations stay.
@@ -228,7 +228,7 @@ def _colours(moments: Moments) -> list[Plane]:
     return [cv2.multiply(plane, gain) for plane in means]
 
 
-def _where_it_changes(past: Moments, now: _Waiting, future: Moments) -> tuple[Moments, Moments]:
+def _where_it_changes(past: Moments, now: _WindowFrame, future: Moments) -> tuple[Moments, Moments]:
     """Where past and future disagree by more than they flicker, leave little of both, and less of what the frame `now` contradicts.
 
     With short memories on both sides a change is over in five frames, and it is no jump of its own.
@@ -240,7 +240,7 @@ def _where_it_changes(past: Moments, now: _Waiting, future: Moments) -> tuple[Mo
     apart: Plane = (past_a - future_a) ** 2 + (past_b - future_b) ** 2
     to_past = (now.a - past_a) ** 2 + (now.b - past_b) ** 2
     to_future = (now.a - future_a) ** 2 + (now.b - future_b) ** 2
-    noise, apart, nearer = (cv2.blur(plane, _NEIGHBOURHOOD) for plane in (noise, apart, to_past - to_future))
+    noise, apart, nearer = (cv2.blur(plane, _NEIGHBORHOOD) for plane in (noise, apart, to_past - to_future))
     known = past_weight * future_weight / ((past_weight + 0.5) * (future_weight + 0.5))  # 0 where there is nothing to compare
     change = np.clip(apart * known / (_SURENESS * noise) - 1.0, 0.0, 1.0)
     # 1 where the frame is of the future's colour, 0 where of the past's; apart is the largest that |nearer| can be on average

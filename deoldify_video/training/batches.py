@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deoldify_video.color.gray import grey_of
+from deoldify_video.color.gray import gray_of as grey_of
 from deoldify_video.errors import InputError
 from deoldify_video.training.dataset import TILE, Photos, random_crop
 from deoldify_video.training.degrade import age

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from deoldify_video.color.gray import grey_of
+from deoldify_video.color.gray import gray_of as grey_of
 from deoldify_video.color.lab import lab_to_rgb, rgb_to_lab
 from deoldify_video.errors import InputError
-from deoldify_video.metrics.color import RGB8, colourfulness, psnr_db
+from deoldify_video.metrics.color import RGB8, psnr_db
+from deoldify_video.metrics.color import colorfulness as colourfulness
 from deoldify_video.models.compact import Compact
 from deoldify_video.training.dataset import Photos
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from deoldify_video.compare.compare import compare
 from deoldify_video.errors import UsageError
 from deoldify_video.film.colorize import colorize_film
-from deoldify_video.formatting import duration_text
+from deoldify_video.formatting import format_duration
 from deoldify_video.media.pictures import write_picture
 from deoldify_video.media.probe import MediaInfo
 from deoldify_video.media.streams import check_container
 from deoldify_video.options import ColorOptions, EncodeOptions, FilmOptions
-from deoldify_video.preview.preview import make_choices, preview
+from deoldify_video.preview.preview import make_candidates, preview
 from deoldify_video.report import Progress
 from deoldify_video.web.jobs import Job
 from deoldify_video.web.networks import Networks
@@ -73,7 +73,7 @@ class FilmWork:
     def sheet(self, job: Job, color: ColorOptions) -> Sheet:
         """Draw a preview in this style and network."""
         job.tell("Looking for different shots", 0.02)
-        choices = make_choices([color.model], [color.style], _SHEET_FACTORS)
+        choices = make_candidates([color.model], [color.style], _SHEET_FACTORS)
 
         def on_column(done: int) -> None:
             job.tell(f"Preview: {done} of {len(choices)} columns", done / len(choices))
@@ -82,7 +82,7 @@ class FilmWork:
         self._sheets += 1
         columns = [self._column("Before", [], found.originals)]
         for column in found.columns:
-            facts = [f"about {duration_text(column.seconds)}", f"colour {column.colourfulness:.0f}"]
+            facts = [f"about {format_duration(column.seconds)}", f"colour {column.colourfulness:.0f}"]
             facts += [] if column.flicker is None else [f"flicker {column.flicker:.2f}"]
             columns.append(self._column(f"Detail {column.render_factor}", facts, column.pictures))
         return Sheet(columns, found.warnings)
@@ -146,7 +146,7 @@ class _Pace:
         if progress.total:
             text += f" of {progress.total:,}"
             left_s = (now - self._began) / (progress.frames - self._first) * (progress.total - progress.frames)
-            text += f", about {duration_text(left_s)} left" if progress.frames < progress.total else "; checking the film"
+            text += f", about {format_duration(left_s)} left" if progress.frames < progress.total else "; checking the film"
         self._job.tell(text, _COLOUR_SHARE * share)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from deoldify_video.formatting import readable
+from deoldify_video.formatting import format_bytes
 
 if TYPE_CHECKING:
     from deoldify_video.web.film import Column
@@ -91,5 +91,5 @@ def player(view: str, address: str, name: str, size_bytes: int) -> str:
     return (
         f'<div class="dv-player"><video controls playsinline preload="metadata" src="{escape(view)}" '
         'aria-label="The film before, and in colour, side by side"></video></div>'
-        + download(address, f"Download {name} ({readable(size_bytes)}), with its sound")
+        + download(address, f"Download {name} ({format_bytes(size_bytes)}), with its sound")
     )

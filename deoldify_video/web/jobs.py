@@ -41,7 +41,7 @@ class Job:
         return self._future.done()
 
     def result(self) -> Any:
-        """What the work gave; waits for it. Raises what the work raised, and `StoppedError` where it never began."""
+        """The result of the work; waits for it. Raises what the work raised, and `StoppedError` where it never began."""
         try:
             return self._future.result()
         except CancelledError:

@@ -1,4 +1,4 @@
-"""What the page takes: how large and how long; what a file is, is found out by reading it, never by its name."""
+"""The limits of the page: how large and how long. The kind of a file is found out by reading it, never by its name."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deoldify_video.errors import InputError, UsageError
-from deoldify_video.formatting import readable
+from deoldify_video.formatting import format_bytes
 from deoldify_video.media.probe import MediaInfo, probe
-from deoldify_video.media.scan_packets import survey
+from deoldify_video.media.scan_packets import scan_packets
 
 KEEP_S = 3600.0  # uploads and results are deleted so long after the last work on them
 MAX_WAITING = 20  # jobs in the queue
@@ -26,16 +26,18 @@ class Limits:
             raise UsageError("limits of 0 let nothing in; use --max-megabytes and --max-minutes of 1 or more.")
 
     def __str__(self) -> str:
-        return f"up to {readable(self.max_bytes)}, films {_minutes(self.max_duration_s)}"
+        return f"up to {format_bytes(self.max_bytes)}, films {_minutes(self.max_duration_s)}"
 
     def admit(self, path: Path) -> MediaInfo:
-        """What an upload is. Raises `InputError` for what is too large, too long, or no film or picture."""
+        """The headers of an upload. Raises `InputError` for what is too large, too long, or no film or picture."""
         size_bytes = path.stat().st_size
         if size_bytes > self.max_bytes:
-            raise InputError(f"{path} has {readable(size_bytes)}; this page takes files of up to {readable(self.max_bytes)}.")
+            raise InputError(
+                f"{path} has {format_bytes(size_bytes)}; this page takes files of up to {format_bytes(self.max_bytes)}."
+            )
         info = probe(path)
         if info.kind == "film":
-            duration_s = info.duration_s or float(survey(info).pictures / info.video.frame_rate)
+            duration_s = info.duration_s or float(scan_packets(info).pictures / info.video.frame_rate)
             if duration_s > self.max_duration_s:
                 raise InputError(
                     f"{path} lasts {_minutes(duration_s)}; this page takes films of up to {_minutes(self.max_duration_s)}."

@@ -12,7 +12,7 @@ import gradio as gr
 
 from deoldify_video.color.style import STYLES
 from deoldify_video.errors import StoppedError, UsageError
-from deoldify_video.formatting import clock
+from deoldify_video.formatting import format_timecode as clock
 from deoldify_video.models.registry import MODELS
 from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions, JobOptions
 from deoldify_video.web import fragments

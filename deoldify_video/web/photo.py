@@ -16,7 +16,7 @@ from deoldify_video.media.photo_io import PHOTO_FORMATS, PHOTO_MATRIX, read_phot
 from deoldify_video.metrics.temporal import fit_within
 from deoldify_video.models.registry import MODELS
 from deoldify_video.options import ColorOptions
-from deoldify_video.photo import network_view, spread_colours
+from deoldify_video.photo import network_view, spread_colors
 from deoldify_video.preview.trial import paint_view
 from deoldify_video.web.jobs import Job
 from deoldify_video.web.networks import Networks
@@ -29,7 +29,7 @@ _KEPT_ANSWERS = 12  # of the network, for one photo
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the network saw, uint8 (h, w), and the ab (2, h, w) that it gave, in a style of gain 1."""
+    """The picture that the network saw, uint8 (h, w), and the ab (2, h, w) that it gave, in a style of gain 1."""
 
     grey: NDArray[np.uint8]
     ab: NDArray[np.float32]
@@ -42,7 +42,7 @@ class PhotoWork:
         self._visit, self._networks = visit, networks
         photo = read_photo(visit.source)
         height, width = photo.light.shape
-        self.size, self.colourful = (width, height), photo.colourful
+        self.size, self.colourful = (width, height), photo.colorful
         size = fit_within(width, height, VIEW_PX)
         self._view = np.asarray(cv2.resize(photo.light, size, interpolation=cv2.INTER_AREA), np.float32)
         self._answers: dict[tuple[str, int | None, float], _Answer] = {}
@@ -91,7 +91,7 @@ class PhotoWork:
         path = self._visit.folder / f"{self._visit.source.stem}-colour{suffix if suffix in PHOTO_FORMATS else '.png'}"
         with self._writing, output_file(path) as temporary:
             photo = read_photo(self._visit.source)
-            write_photo(temporary, photo, spread_colours(photo.light, answer.grey, answer.ab * gain))
+            write_photo(temporary, photo, spread_colors(photo.light, answer.grey, answer.ab * gain))
         return path
 
 

@@ -1,4 +1,4 @@
-"""What went wrong, in words for somebody who sees a page and not a command line."""
+"""Errors in words for somebody who sees a page and not a command line."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ OPTIONS = ("--device", "cpu", "--codec", "ffv1", "--smoothing", "0", "--batch-si
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left; `processor_s` is what it and its workers took of the processor, which does not depend on other programs."""
+    """The outcome of a run; `processor_s` is what it and its workers took of the processor, which does not depend on other programs."""
 
     code: int
     out: str
@@ -28,9 +28,9 @@ class Outcome:
 
 
 def start(*arguments: object, **environment: object) -> subprocess.Popen[str]:
-    """The program with stub workers; the environment tells what goes wrong (`stub_worker`, `driver`)."""
+    """The program with stub workers; the environment tells what goes wrong (`stub_worker`, `stub_batch`)."""
     return subprocess.Popen(
-        [sys.executable, HERE / "driver.py", *map(str, arguments)],
+        [sys.executable, HERE / "stub_batch.py", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -74,5 +74,5 @@ def listing(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def statuses(out: Path) -> dict[str, Any]:
-    """What `batch-status --json` says."""
+    """The answer of `batch-status --json`."""
     return json.loads(run("batch-status", out, "--json").out)

@@ -1,4 +1,4 @@
-"""What is found in an archive, where its result goes, and what is never touched: names, links, patterns, folders."""
+"""The search in an archive, where results go, and what is never touched: names, links, patterns, folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tree import make_photo
 from deoldify_video.batch.manifest import Manifest
 from deoldify_video.batch.naming import check_name, folded, output_name, output_path, printable
 from deoldify_video.errors import UsageError
-from deoldify_video.media.formats import CODEC_ENDINGS, CONTAINERS
+from deoldify_video.media.formats import CODEC_SUFFIXES, CONTAINERS
 from deoldify_video.media.streams import holds_codec
 from deoldify_video.options import CODECS
 
@@ -53,16 +53,16 @@ def test_the_name_of_a_result(name, kind, pattern, made):
         ("face.png", "prores", "{stem}{suffix}", "face.png"),
     ],
 )
-def test_a_film_gets_an_ending_that_holds_its_codec(name, codec, pattern, made):
+def test_a_film_gets_a_suffix_that_holds_its_codec(name, codec, pattern, made):
     kind = "photo" if name.endswith(".png") else "film"
     assert output_name(name, kind, pattern, codec) == made
 
 
 def test_every_codec_fits_into_the_containers_named_for_it():
-    assert set(CODEC_ENDINGS) == set(CODECS)
-    for codec, endings in CODEC_ENDINGS.items():
-        for ending in endings:
-            assert holds_codec(CONTAINERS[ending], codec), (codec, ending)
+    assert set(CODEC_SUFFIXES) == set(CODECS)
+    for codec, suffixes in CODEC_SUFFIXES.items():
+        for suffix in suffixes:
+            assert holds_codec(CONTAINERS[suffix], codec), (codec, suffix)
 
 
 @pytest.mark.parametrize(
@@ -279,8 +279,8 @@ def test_redo_makes_anew_what_other_options_made_and_only_that(archive, tmp_path
     assert "5 done" in batch(archive, out, "--crf", "30").err
 
 
-def test_force_takes_what_is_in_colour(archive, tmp_path):
-    make_photo(archive / "colour.png", 5, colour=True)
+def test_force_takes_what_is_in_color(archive, tmp_path):
+    make_photo(archive / "colour.png", 5, color=True)
     out = tmp_path / "out"
     assert batch(archive, out, "--include", "*colour*").code == 0
     assert rows(out)["colour.png"].state == "skipped"

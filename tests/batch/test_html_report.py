@@ -1,4 +1,4 @@
-"""What is told of an archive: the page, the bars, the estimate."""
+"""Reports on an archive: the page, the bars, the estimate."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from deoldify_video.batch.estimate import estimate, from_history
 from deoldify_video.batch.html_report import UNFOLDED, write_report
 from deoldify_video.batch.manifest import DONE, FAILED, PENDING, SKIPPED, Manifest
 from deoldify_video.batch.planner import Plan, Settings
-from deoldify_video.cli.batch_progress import BatchView, LiveView
+from deoldify_video.cli.batch_progress import BatchProgress, LiveBatchProgress
 from deoldify_video.options import FilmOptions
-from deoldify_video.preview.spot_check import Appraisal, appraise
+from deoldify_video.preview.spot_check import QualityCheck, check_quality
 
 ARCHIVE = Path("/archive")
 FILM = {"kind": "film", "width": 64, "height": 48, "duration_s": 61.0, "frames": 1525}
@@ -41,11 +41,13 @@ def add(manifest, name, **columns):
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """What is measured of a calm film, of a photo, and the calm film's figures as if it flickered."""
+    """The measures of a calm film, of a photo, and the calm film's figures as if it flickered."""
     folder = tmp_path_factory.mktemp("measured")
-    film = appraise(make_film(folder / "film.mkv", frames=30, shots=2, audio=None, chroma=150, options={"g": "10"}))
-    photo = appraise(make_photo(folder / "photo.png", 1, colour=True))
-    wild = Appraisal(tuple(type(shot)(shot.seconds, 20.0, 9.5 - number, shot.strip) for number, shot in enumerate(film.shots)))
+    film = check_quality(make_film(folder / "film.mkv", frames=30, shots=2, audio=None, chroma=150, options={"g": "10"}))
+    photo = check_quality(make_photo(folder / "photo.png", 1, color=True))
+    wild = QualityCheck(
+        tuple(type(shot)(shot.seconds, 20.0, 9.5 - number, shot.strip) for number, shot in enumerate(film.shots))
+    )
     return film, photo, wild
 
 
@@ -119,12 +121,12 @@ def test_the_page_fits_a_phone_and_a_desk(page, width):
         browser.close()
 
 
-def settled(manifest):
+def resolved(manifest):
     return Plan(manifest, Path("/out"), 1, Settings(FilmOptions(), auto_factor=False, network="stub"))
 
 
 def test_the_time_is_judged_by_what_is_finished(manifest):
-    plan = settled(manifest)
+    plan = resolved(manifest)
     add(manifest, "a.mp4", **FILM, state=PENDING)
     add(manifest, "b.mp4", **(FILM | {"frames": 475}), state=PENDING)
     assert from_history(plan, "film") is None
@@ -139,22 +141,22 @@ def test_the_time_is_judged_by_what_is_finished(manifest):
 def test_the_bars_and_lines_count_what_ends(manifest):
     film = add(manifest, "reel [old].mp4", **FILM, state=PENDING)
     photos = [add(manifest, f"{number}.png", kind="photo", state=PENDING) for number in range(3)]
-    for kind in (BatchView, LiveView):
+    for kind in (BatchProgress, LiveBatchProgress):
         text = io.StringIO()
-        view = kind(Console(file=text, force_terminal=True, width=120), settled(manifest))
-        assert view.where() == "0 of 4 done"
-        view.started(manifest.item("key = ?", film), "worker 1")
-        view.advanced(manifest.item("key = ?", film), "worker 1", 1500, 1525)
-        assert view.where().startswith("0 of 4 done, about 1 s left")
+        progress = kind(Console(file=text, force_terminal=True, width=120), resolved(manifest))
+        assert progress.where() == "0 of 4 done"
+        progress.started(manifest.item("key = ?", film), "worker 1")
+        progress.advanced(manifest.item("key = ?", film), "worker 1", 1500, 1525)
+        assert progress.where().startswith("0 of 4 done, about 1 s left")
         manifest.put(film, state=PENDING, error="a worker died.")
-        view.ended(manifest.item("key = ?", film), "worker 1", again=True)
+        progress.ended(manifest.item("key = ?", film), "worker 1", again=True)
         assert "Again: a worker died." in _plain(text)
         manifest.put(film, state=DONE, frames_done=1525, fps=30.5, seconds=50.0)
-        view.ended(manifest.item("key = ?", film), "worker 1", again=False)
+        progress.ended(manifest.item("key = ?", film), "worker 1", again=False)
         manifest.put(photos[0], state=FAILED, error="it is damaged.")
-        view.ended(manifest.item("key = ?", photos[0]), "worker 1", again=False)
-        assert view.where().startswith("2 of 4 done, 1 failed, about 1 s left")
-        view.close()
+        progress.ended(manifest.item("key = ?", photos[0]), "worker 1", again=False)
+        assert progress.where().startswith("2 of 4 done, 1 failed, about 1 s left")
+        progress.close()
         assert "reel [old].mp4: 1525 frames, 30.5 fps, 50.0 s" in _plain(text)
         assert "Failed: it is damaged." in _plain(text)
         for key in (film, photos[0]):

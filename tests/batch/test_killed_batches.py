@@ -1,4 +1,4 @@
-"""What is left when a batch, or one of its workers, is stopped or killed, and that the next run goes on from there."""
+"""A batch, or one of its workers, is stopped or killed, and the next run goes on from what is left."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def undisturbed(counted_run):
 # Shares of the driver's writes: in the search, before the first film, in and behind the films, among the photos. And how many files
 # must be finished by then.
 @pytest.mark.parametrize(("share", "finished"), [(0.1, 0), (0.5, 0), (0.6, 0), (0.75, 1), (0.97, 4)])
-def test_a_driver_that_is_killed_loses_nothing(archive, tmp_path, counted_run, share, finished):
+def test_a_batch_that_is_killed_loses_nothing(archive, tmp_path, counted_run, share, finished):
     (undisturbed, writes), out, pids = counted_run, tmp_path / "out", tmp_path / "pids"
     kill_at = round(share * writes)
     pids.mkdir()

@@ -1,6 +1,6 @@
 """An archive of a hundred thousand files, of which none exists: the driver's memory does not depend on their number.
 
-All are planned and reported; two thousand of them are done, which is as good as all: every one is the same work.
+All are planned and reported; two thousand of them are done, which is as good as all: every one is the same task.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ SCRIPT = """
 import resource, sys
 from itertools import islice
 from pathlib import Path
-from deoldify_video.preview.spot_check import Appraisal
-from deoldify_video.batch.runner import Driver, Policy, only_batch
+from deoldify_video.preview.spot_check import QualityCheck
+from deoldify_video.batch.runner import BatchRunner, Policy, batch_lock
 from deoldify_video.batch.html_report import write_report
 from deoldify_video.executors.base import Finished, Started
 from deoldify_video.batch.manifest import Manifest
@@ -28,30 +28,30 @@ out, rows = Path(sys.argv[1]), int(sys.argv[2])
 report = Report("", "", "photo", 1, 1, 0.1, 10.0, "compact", "cpu", "fp32", 21, (64, 48), verification={"ok": True})
 taken = 0
 
-class Engine:
+class Executor:
     workers = ["nobody"]
 
-    def run(self, works, should_stop):
+    def run(self, tasks, should_stop):
         global taken
-        for work in islice(works, 2000):
+        for task in islice(tasks, 2000):
             taken += 1
-            yield Started(work.key, "nobody")
-            yield Finished(work.key, "nobody", report, Appraisal())
+            yield Started(task.key, "nobody")
+            yield Finished(task.key, "nobody", report, QualityCheck())
 
-class View:
+class Observer:
     def started(self, *args): pass
     def advanced(self, *args): pass
     def ended(self, *args, again): pass
 
-with only_batch(out), Manifest.in_folder(out) as manifest:
+with batch_lock(out), Manifest.in_folder(out) as manifest:
     run = manifest.begin_run([])
     manifest.change(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         " INSERT INTO items (source, archive, run, kind, size, hash, target, folded, turn)"
         " SELECT '/no/such/archive/' || i || '.png', '/no/such/archive', 1, 'photo', 1, i, i || '.png', i || '.png', i FROM n", rows
     )
-    Plan(manifest, out, run, Settings(FilmOptions(), False, "stub")).settle()
-    Driver(Plan(manifest, out, run, Settings(FilmOptions(), False, "stub")), Engine(), Policy(), View()).run(lambda: False)
+    Plan(manifest, out, run, Settings(FilmOptions(), False, "stub")).resolve_states()
+    BatchRunner(Plan(manifest, out, run, Settings(FilmOptions(), False, "stub")), Executor(), Policy(), Observer()).run(lambda: False)
     write_report(manifest, run, out, out / "report.html")
     counts = manifest.counts()
     assert (taken, counts["done"], counts["pending"]) == (2000, 2000, rows - 2000), counts

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 from batches import OPTIONS, batch, listing, rows, run, statuses
-from synth import colourfulness, stamps
+from synth import colorfulness, stamps
 from tree import EXPECTED, ODD_FILM
 
 from deoldify_video.media.pictures import read_picture
@@ -42,10 +42,10 @@ def test_the_tree_that_comes_out_is_the_one_that_went_in(whole_tree, done):
     assert not [path for path in out.rglob(".*") if path.name != ".deoldify-video"]
 
 
-def test_outputs_are_in_colour_and_keep_their_times(whole_tree, done):
+def test_outputs_are_in_color_and_keep_their_times(whole_tree, done):
     _, out, _ = done
     film = "films/1920s/reel 01.mkv"
-    assert colourfulness(out / film) > 5
+    assert colorfulness(out / film) > 5
     assert stamps(out / film) == stamps(whole_tree / film)
     picture = read_picture(out / "photos/album one/photo 01.jpg").astype(int)
     assert abs(picture[..., 0] - picture[..., 2]).mean() > 5

@@ -13,7 +13,7 @@ from deoldify_video.cli.app import main
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left: exit code, stdout, stderr."""
+    """The outcome of a run: exit code, stdout, stderr."""
 
     code: int
     out: str

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from synth import colourfulness, light, make_film, planes, stamps
+from synth import colorfulness, light, make_film, planes, stamps
 
 from deoldify_video import __version__
 
@@ -32,7 +32,7 @@ def test_a_film(cli, film, tmp_path):
     assert "6 frames in 1 shots" in outcome.err
     assert str(output) in outcome.err
     assert stamps(output) == stamps(film)
-    assert colourfulness(output) > 3
+    assert colorfulness(output) > 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.mkv", "old.mkv"]
 
 
@@ -91,7 +91,7 @@ def test_a_folder_gives_all_its_films_and_photos(cli, film, photo, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["old.mkv", "old.png"]
 
 
-def test_formats_that_are_not_written_get_another_ending(cli, tmp_path):
+def test_formats_that_are_not_written_get_another_suffix(cli, tmp_path):
     (tmp_path / "in").mkdir()
     Image.fromarray(light(0)).save(tmp_path / "in" / "scan.bmp")
     make_film(tmp_path / "in" / "reel.mpg", codec="mpeg1video", audio=None, frames=3)
@@ -133,12 +133,12 @@ def test_a_part_beyond_the_end_is_an_input_error(cli, film, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["old.mkv"]
 
 
-def test_styles_and_saturation_change_the_colours(cli, film, tmp_path):
+def test_styles_and_saturation_change_the_colors(cli, film, tmp_path):
     found = []
     for saturation in (0, 0.5, 1):
         output = tmp_path / f"new{saturation}.mkv"
         cli("colorize", film, "-o", output, "--saturation", saturation, "--codec", "ffv1", "--smoothing", 0)
-        found.append(colourfulness(output))
+        found.append(colorfulness(output))
     assert found[0] < 0.5
     assert found[0] < found[1] < found[2]
 

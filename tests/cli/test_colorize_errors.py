@@ -1,4 +1,4 @@
-"""What can be wrong with a call: one line that names the cause, the right exit code, and no file left behind."""
+"""Calls that are wrong: one line that names the cause, the right exit code, and no file left behind."""
 
 from __future__ import annotations
 

@@ -30,12 +30,12 @@ def run(*arguments: str) -> tuple[str, str]:
     return result.stdout, result.stderr
 
 
-def test_list_shows_every_network_with_licence_size_and_state() -> None:
+def test_list_shows_every_network_with_license_size_and_state() -> None:
     stdout, stderr = run("list")
     assert stdout == ""
     for name, spec in MODELS.items():
         line = next(line for line in stderr.splitlines() if line.startswith(f"{name} "))
-        assert spec.licence in line
+        assert spec.license in line
         assert (" no " in line) or name == "compact"
 
 
@@ -53,7 +53,7 @@ def test_info_says_how_to_get_a_network() -> None:
     assert "models import --as deoldify-video ColorizeVideo_gen.pth" in stderr
 
 
-def test_import_shows_the_licence_and_remove_takes_it_away(tmp_path: Path, own_model_folder: Path) -> None:
+def test_import_shows_the_license_and_remove_takes_it_away(tmp_path: Path, own_model_folder: Path) -> None:
     source = tmp_path / "own.safetensors"
     write_weights(source, Eccv16().state_dict(), {NETWORK_KEY: "eccv16", FOLDED_KEY: "true"}, half=False)
     _, stderr = run("import", str(source))
@@ -82,8 +82,8 @@ def test_the_documentation_has_a_true_row_for_every_network() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
     for name, spec in MODELS.items():
         cells = [cell.strip() for cell in next(line for line in text.splitlines() if line.startswith(f"| `{name}`")).split("|")]
-        _, _, _, weights, licence, factors, sees, _ = cells
-        assert licence == spec.licence
+        _, _, _, weights, license, factors, sees, _ = cells
+        assert license == spec.license
         assert factors == f"{spec.film_render_factor}, {spec.photo_render_factor}"
         assert ("square" in sees) == spec.square
         if spec.published is not None:

@@ -89,7 +89,7 @@ def test_a_changed_option_is_named_and_restart_is_the_way_out(cli, film, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.mkv", "old.mkv"]
 
 
-def test_cut_films_and_films_in_colour_need_leave(cli, film, tmp_path):
+def test_cut_films_and_films_in_color_need_leave(cli, film, tmp_path):
     cut = tmp_path / "cut.mkv"
     long = make_film(tmp_path / "long.mkv", frames=60)
     cut.write_bytes(long.read_bytes()[: long.stat().st_size // 2])

@@ -26,11 +26,11 @@ def test_points_and_colors_are_read(tmp_path: Path) -> None:
         {"x": 199, "y": 0, "ab": [4, -28], "radius": 20},
         {"x": 1, "y": 1, "rgb": [9, 9, 9]},
     ]
-    red, blue, grey = read_hints(write(tmp_path / "hints.json", points), 200, 100)
+    red, blue, gray = read_hints(write(tmp_path / "hints.json", points), 200, 100)
     assert (red.x, red.y) == (0.5 / 200, 99.5 / 100)
     assert (red.a, red.b) == pytest.approx((80.1, 67.2), abs=0.1)
     assert blue == Hint(199.5 / 200, 0.5 / 100, 0.1, 0.2, 4.0, -28.0)
-    assert (grey.a, grey.b) == pytest.approx((0, 0), abs=0.01)
+    assert (gray.a, gray.b) == pytest.approx((0, 0), abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def two_halves():
     return light, planes
 
 
-def test_colours_follow_an_edge_that_the_small_picture_does_not_have(two_halves):
+def test_colors_follow_an_edge_that_the_small_picture_does_not_have(two_halves):
     light, planes = two_halves
     guide, small = smaller(light), np.stack([smaller(plane) for plane in planes])
     guided = guided_upsample(small, guide, light)
@@ -36,7 +36,7 @@ def test_colours_follow_an_edge_that_the_small_picture_does_not_have(two_halves)
     assert jump.min() > 0.25  # of 0.3, from one column to the next
 
 
-def test_grain_in_the_light_does_not_become_grain_in_the_colours(two_halves):
+def test_grain_in_the_light_does_not_become_grain_in_the_colors(two_halves):
     light, planes = two_halves
     grainy = light + np.random.default_rng(0).normal(0, 0.03, light.shape).astype(np.float32)
     small = np.stack([smaller(plane) for plane in planes])
@@ -44,7 +44,7 @@ def test_grain_in_the_light_does_not_become_grain_in_the_colours(two_halves):
     assert result[0, :, 20:140].std() < 0.01
 
 
-def test_even_colours_stay_what_they_are():
+def test_even_colors_stay_what_they_are():
     light = np.random.default_rng(1).uniform(0, 1, (90, 70)).astype(np.float32)
     planes = np.stack([np.full((32, 40), 0.1), np.full((32, 40), -0.2)]).astype(np.float32)
     result = guided_upsample(planes, smaller(light), light)

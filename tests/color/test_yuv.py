@@ -13,7 +13,7 @@ from deoldify_video.color.yuv import (
     ab_to_chroma,
     chroma_to_samples,
     limit_chroma,
-    luma_to_grey,
+    luma_to_gray,
     yuv_to_rgb,
 )
 
@@ -45,21 +45,21 @@ def test_ranges_are_those_of_the_standards(depth, full, expected):
 
 @pytest.mark.parametrize("depth", [8, 10, 12, 16])
 @pytest.mark.parametrize("full", [False, True])
-def test_black_and_white_luma_become_black_and_white_grey(depth, full):
+def test_black_and_white_luma_become_black_and_white_gray(depth, full):
     samples = SampleRange.of(depth, full=full)
     dtype = np.uint8 if depth == 8 else np.uint16
     top = (1 << depth) - 1
     middle = (samples.black + samples.white) // 2
-    grey = luma_to_grey(np.array([[0, samples.black, middle, samples.white, top]], dtype), samples)
-    assert grey.dtype == np.uint8
-    assert grey[0, [0, 1, 3, 4]].tolist() == [0, 0, 255, 255]
-    assert abs(int(grey[0, 2]) - 127.5) <= 1
+    gray = luma_to_gray(np.array([[0, samples.black, middle, samples.white, top]], dtype), samples)
+    assert gray.dtype == np.uint8
+    assert gray[0, [0, 1, 3, 4]].tolist() == [0, 0, 255, 255]
+    assert abs(int(gray[0, 2]) - 127.5) <= 1
 
 
 @matrices
 def test_neutral_ab_is_neutral_chroma(matrix):
-    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    chroma = ab_to_chroma(grey, np.zeros((2, 16, 16), np.float32), matrix)
+    gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    chroma = ab_to_chroma(gray, np.zeros((2, 16, 16), np.float32), matrix)
     assert np.abs(chroma).max() < 0.5 / 255
     for depth in (8, 10):
         samples = SampleRange.of(depth, full=False)
@@ -67,17 +67,17 @@ def test_neutral_ab_is_neutral_chroma(matrix):
 
 
 @matrices
-def test_chroma_of_ab_is_that_of_the_lab_colour(matrix):
+def test_chroma_of_ab_is_that_of_the_lab_color(matrix):
     rng = np.random.default_rng(1)
-    grey = rng.integers(60, 200, (20, 20), np.uint8)
+    gray = rng.integers(60, 200, (20, 20), np.uint8)
     ab = rng.uniform(-12, 12, (2, 20, 20)).astype(np.float32)  # inside the gamut at these lightnesses
-    lightness = color.rgb2lab(np.repeat(grey[..., None], 3, 2))[..., 0]
+    lightness = color.rgb2lab(np.repeat(gray[..., None], 3, 2))[..., 0]
     rgb = color.lab2rgb(np.dstack([lightness, ab[0], ab[1]]))
-    np.testing.assert_allclose(ab_to_chroma(grey, ab, matrix), chroma_of(rgb, matrix)[1], atol=1e-3)
+    np.testing.assert_allclose(ab_to_chroma(gray, ab, matrix), chroma_of(rgb, matrix)[1], atol=1e-3)
 
 
 @matrices
-def test_strong_colours_stay_in_the_cube_and_keep_their_hue(matrix):
+def test_strong_colors_stay_in_the_cube_and_keep_their_hue(matrix):
     rng = np.random.default_rng(2)
     y = rng.uniform(0, 1, (30, 30)).astype(np.float32)
     chroma = rng.uniform(-0.5, 0.5, (2, 30, 30)).astype(np.float32)

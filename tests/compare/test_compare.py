@@ -112,8 +112,8 @@ def test_damaged_packets_do_not_end_a_comparison(tmp_path):
 
 
 def test_photos_give_a_picture_in_every_mode(tmp_path):
-    for name, grey in (("a.png", 50), ("b.jpg", 200)):
-        Image.new("RGB", (80, 60), (grey, grey, grey)).save(tmp_path / name)
+    for name, gray in (("a.png", 50), ("b.jpg", 200)):
+        Image.new("RGB", (80, 60), (gray, gray, gray)).save(tmp_path / name)
     for mode, size in (("side", (160, 60)), ("split", (80, 60)), ("wipe", (80, 60))):
         output = tmp_path / f"{mode}.png"
         made = compare(tmp_path / "a.png", tmp_path / "b.jpg", output, mode=mode)
@@ -168,8 +168,8 @@ def test_the_wiping_line_wanders_between_its_bounds_and_the_others_stay():
 
 def test_labels_stand_on_their_own_side_and_leave_the_rest_alone():
     layout = Layout("side", 200, 120)
-    grey = tuple(np.full(shape, 100, np.uint8) for shape in ((120, 200), (60, 100), (60, 100)))
-    joined = Composer(layout, ("left", "right")).join(grey, grey, 0.0)
+    gray = tuple(np.full(shape, 100, np.uint8) for shape in ((120, 200), (60, 100), (60, 100)))
+    joined = Composer(layout, ("left", "right")).join(gray, gray, 0.0)
     written = np.argwhere(joined[0] != 100)
     assert written[:, 0].min() > 90
     assert {bool(column >= 200) for column in written[:, 1]} == {False, True}
@@ -180,8 +180,8 @@ def test_labels_stand_on_their_own_side_and_leave_the_rest_alone():
 def test_a_label_gives_way_to_the_wandering_line():
     layout = Layout("wipe", 200, 120)
     composer = Composer(layout, ("left", "right"))
-    grey = tuple(np.full(shape, 100, np.uint8) for shape in ((120, 200), (60, 100), (60, 100)))
-    far_right = composer.join(grey, grey, 2.0)[0]
+    gray = tuple(np.full(shape, 100, np.uint8) for shape in ((120, 200), (60, 100), (60, 100)))
+    far_right = composer.join(gray, gray, 2.0)[0]
     assert (far_right[:, 184:] == 100).all()
     assert (far_right[90:, :60] != 100).any()
 

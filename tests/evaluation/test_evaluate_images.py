@@ -18,7 +18,7 @@ from deoldify_video.cli.commands import evaluate as commands
 from deoldify_video.errors import InputError
 from deoldify_video.evaluation.image import Truth, evaluate
 from deoldify_video.evaluation.sheet import draw_sheet, write_sheet
-from deoldify_video.metrics.color import ciede2000, colourfulness, psnr_db
+from deoldify_video.metrics.color import ciede2000, colorfulness, psnr_db
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.models.compact import Compact, CompactConfig
 from deoldify_video.options import ColorOptions
@@ -64,19 +64,19 @@ def test_psnr_is_that_of_scikit_image() -> None:
     assert psnr_db(first, first) == math.inf
 
 
-def test_colourfulness_is_zero_for_neutral_and_follows_the_formula() -> None:
-    grey = np.full((8, 8, 3), 90, np.uint8)
-    assert colourfulness(grey) == 0.0
-    halves = grey.copy()
+def test_colorfulness_is_zero_for_neutral_and_follows_the_formula() -> None:
+    gray = np.full((8, 8, 3), 90, np.uint8)
+    assert colorfulness(gray) == 0.0
+    halves = gray.copy()
     halves[:, :4] = (200, 100, 50)  # rg 100, yb 100; the other half has 0, 0
     expected = math.hypot(50, 50) + 0.3 * math.hypot(50, 50)
-    assert colourfulness(halves) == pytest.approx(expected)
+    assert colorfulness(halves) == pytest.approx(expected)
 
 
-def test_colourfulness_is_signed() -> None:
+def test_colorfulness_is_signed() -> None:
     red_green = np.zeros((2, 2, 3), np.uint8)
     red_green[0], red_green[1] = (200, 0, 0), (0, 200, 0)  # rg +200 and -200: far apart, not alike
-    assert colourfulness(red_green) > 200
+    assert colorfulness(red_green) > 200
 
 
 def test_ciede2000_of_equal_pictures_is_zero_and_of_a_known_pair_is_known() -> None:
@@ -85,9 +85,9 @@ def test_ciede2000_of_equal_pictures_is_zero_and_of_a_known_pair_is_known() -> N
     assert ciede2000(pair[0], pair[0]) == 0.0
 
 
-def test_the_true_picture_scores_best_and_grey_is_the_baseline() -> None:
+def test_the_true_picture_scores_best_and_gray_is_the_baseline() -> None:
     truth = Truth("a", picture(0))
-    perfect, nothing = truth.score(truth.picture), truth.score(truth.grey)
+    perfect, nothing = truth.score(truth.picture), truth.score(truth.gray)
     assert (perfect.ciede2000, perfect.psnr_db) == (0.0, 99.0)
     assert nothing.psnr_db == nothing.grey_psnr_db
     assert nothing.ciede2000 == nothing.grey_ciede2000
@@ -95,16 +95,16 @@ def test_the_true_picture_scores_best_and_grey_is_the_baseline() -> None:
     assert perfect.cf == perfect.true_cf
 
 
-def test_colours_change_and_light_does_not(colorizer: Colorizer) -> None:
+def test_colors_change_and_light_does_not(colorizer: Colorizer) -> None:
     truth = Truth("a", picture(2, 97, 131))
-    ours = truth.coloured_by(colorizer, 7)
-    assert truth.grey.shape == ours.shape == truth.picture.shape
-    assert colourfulness(ours) > colourfulness(truth.grey)
+    ours = truth.colored_by(colorizer, 7)
+    assert truth.gray.shape == ours.shape == truth.picture.shape
+    assert colorfulness(ours) > colorfulness(truth.gray)
     before = colorizer.gain
     colorizer.gain = 0.0
-    plain = truth.coloured_by(colorizer, 7)
+    plain = truth.colored_by(colorizer, 7)
     colorizer.gain = before
-    assert np.array_equal(plain, truth.grey)
+    assert np.array_equal(plain, truth.gray)
 
 
 def test_means_and_ratios_leave_out_what_cannot_be_read(colorizer: Colorizer, photos: Photos) -> None:

@@ -1,4 +1,4 @@
-"""A worker around a network that costs nothing, which may be told to die. Takes the place of `executors.worker.serve` in processes.
+"""A worker around a network that costs nothing, which may be told to die. It stands in for `executors.worker.run_worker`.
 
 What goes wrong stands in the environment: `POISON` is a part of the names of files that kill whatever worker begins them,
 `POISON_ONCE` a file whose making marks that it has happened and need not happen again, `WORKER_PIDS` a folder in which workers leave
@@ -19,10 +19,10 @@ from deoldify_video.executors import worker
 TESTS = Path(__file__).resolve().parents[1]
 
 
-def serve(*args, **kwargs):
-    """As `executors.worker.serve`."""
+def run_worker(*args, **kwargs):
+    """As `executors.worker.run_worker`."""
     prepare()
-    worker.serve(*args, **kwargs)
+    worker.run_worker(*args, **kwargs)
 
 
 def prepare():
@@ -62,12 +62,12 @@ def _poisoned(make):
 
 
 def _slow_down(seconds):
-    from deoldify_video.media.encode import PartWriter
+    from deoldify_video.media.encode import SegmentWriter
 
-    write = PartWriter.write
+    write = SegmentWriter.write
 
     def slowly(self, *args):
         time.sleep(seconds)
         write(self, *args)
 
-    PartWriter.write = slowly
+    SegmentWriter.write = slowly

@@ -1,4 +1,4 @@
-"""The local engine by itself: photos together, several workers, works that come later, and workers that cannot begin."""
+"""The local executor by itself: photos together, several workers, tasks that come later, and workers that cannot begin."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import stub_worker
 
 from deoldify_video.errors import DependencyError, InputError
 from deoldify_video.executors import local, worker
-from deoldify_video.executors.base import Failed, Finished, Started, Stopped, Work
-from deoldify_video.executors.local import LocalEngine
-from deoldify_video.executors.worker import Place
+from deoldify_video.executors.base import Failed, Finished, Started, Stopped, Task
+from deoldify_video.executors.local import LocalExecutor
+from deoldify_video.executors.worker import Placement
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import ColorOptions, FilmOptions
 from deoldify_video.photo import colorize_photos
-from deoldify_video.preview.spot_check import appraise
+from deoldify_video.preview.spot_check import check_quality
 from deoldify_video.report import Report
 
 OPTIONS = FilmOptions(color=ColorOptions(device="cpu", batch_size=4))
@@ -30,13 +30,13 @@ OPTIONS = FilmOptions(color=ColorOptions(device="cpu", batch_size=4))
 
 @pytest.fixture
 def stub_workers(monkeypatch):
-    monkeypatch.setattr(local, "serve", stub_worker.serve)
+    monkeypatch.setattr(local, "run_worker", stub_worker.run_worker)
 
 
-def photo_works(folder, count):
+def photo_tasks(folder, count):
     for number in range(count):
         source = make_photo(folder / f"{number}.png", number)
-        yield Work(number, "photo", source, folder / f"new {number}.png", OPTIONS, False)
+        yield Task(number, "photo", source, folder / f"new {number}.png", OPTIONS, False)
 
 
 def never():
@@ -85,18 +85,18 @@ def test_photos_together_and_alone_come_out_alike(tmp_path, stub_colorizer):
         assert (read_picture(alone) == read_picture(target)).all()
 
 
-def test_two_workers_share_the_works_and_take_them_as_they_need_them(tmp_path, stub_workers):
+def test_two_workers_share_the_tasks_and_take_them_as_they_need_them(tmp_path, stub_workers):
     names, taken, ended = set(), 0, 0
     film = make_film(tmp_path / "film.mkv", frames=10, audio=None)
 
-    def works():
+    def tasks():
         nonlocal taken
         while len(names) < 2 and taken < 300:  # the first does them alone until the second is ready
             taken += 1
-            yield Work(taken, "film", film, tmp_path / f"new {taken}.mkv", OPTIONS, False)
+            yield Task(taken, "film", film, tmp_path / f"new {taken}.mkv", OPTIONS, False)
 
-    engine = LocalEngine(OPTIONS, 2)
-    for event in engine.run(works(), never):
+    executor = LocalExecutor(OPTIONS, 2)
+    for event in executor.run(tasks(), never):
         if isinstance(event, Started):
             names.add(event.worker)
             assert taken <= ended + 3  # two being done, and one at hand
@@ -104,22 +104,22 @@ def test_two_workers_share_the_works_and_take_them_as_they_need_them(tmp_path, s
             ended += 1
     assert ended == taken
     assert names == {"worker 1", "worker 2"}
-    assert list(engine.workers) == []
+    assert list(executor.workers) == []
 
 
-def test_a_work_may_come_while_the_last_one_is_done(tmp_path, stub_workers):
+def test_a_task_may_come_while_the_last_one_is_done(tmp_path, stub_workers):
     """As one that has failed and is to be tried again."""
-    first, second = photo_works(tmp_path, 2)
+    first, second = photo_tasks(tmp_path, 2)
     late = replace(second, source=tmp_path / "missing.png")
     ended = []
 
-    def works():
+    def tasks():
         yield first
         while not ended:
             yield None
         yield late
 
-    for event in LocalEngine(OPTIONS).run(works(), never):
+    for event in LocalExecutor(OPTIONS).run(tasks(), never):
         if isinstance(event, Finished | Failed):
             ended.append(event)
     assert [type(event) for event in ended] == [Finished, Failed]
@@ -128,7 +128,7 @@ def test_a_work_may_come_while_the_last_one_is_done(tmp_path, stub_workers):
 
 
 def test_what_was_taken_and_not_begun_is_given_back_when_stopped(tmp_path, stub_workers):
-    events = list(LocalEngine(OPTIONS).run(photo_works(tmp_path, 5), lambda: True))
+    events = list(LocalExecutor(OPTIONS).run(photo_tasks(tmp_path, 5), lambda: True))
     assert events == []  # none was taken
     asked = 0
 
@@ -137,7 +137,7 @@ def test_what_was_taken_and_not_begun_is_given_back_when_stopped(tmp_path, stub_
         asked += 1
         return asked > 1
 
-    events = list(LocalEngine(OPTIONS).run(photo_works(tmp_path, 5), should_stop))
+    events = list(LocalExecutor(OPTIONS).run(photo_tasks(tmp_path, 5), should_stop))
     assert [(event.key, type(event)) for event in events] == [(number, Stopped) for number in range(5)]
 
 
@@ -147,27 +147,27 @@ def dead_on_arrival(*_, **__):
 
 
 def test_workers_that_never_get_ready_end_the_batch(tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "serve", dead_on_arrival)
+    monkeypatch.setattr(local, "run_worker", dead_on_arrival)
     with pytest.raises(DependencyError, match=r"end before they can begin .*code 3"):
-        list(LocalEngine(OPTIONS).run(photo_works(tmp_path, 1), never))
+        list(LocalExecutor(OPTIONS).run(photo_tasks(tmp_path, 1), never))
 
 
 def test_a_network_that_is_not_there_ends_the_batch(tmp_path):
     options = FilmOptions(color=ColorOptions(model=str(tmp_path / "missing.safetensors"), device="cpu"))
     with pytest.raises(DependencyError, match="missing"):
-        list(LocalEngine(options).run(photo_works(tmp_path, 1), never))
+        list(LocalExecutor(options).run(photo_tasks(tmp_path, 1), never))
 
 
 def test_workers_get_gpus_in_turn_and_cores_in_shares(monkeypatch):
-    engine = LocalEngine(OPTIONS, 3)
+    executor = LocalExecutor(OPTIONS, 3)
     monkeypatch.setattr(local.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    engine._gpus = 0
-    assert [engine._place(number).cores for number in range(3)] == [(0, 1), (2, 3, 4), (5, 6, 7)]
-    engine._gpus = 2
-    assert [engine._place(number).gpu for number in range(3)] == ["0", "1", "0"]
+    executor._gpus = 0
+    assert [executor._place(number).cores for number in range(3)] == [(0, 1), (2, 3, 4), (5, 6, 7)]
+    executor._gpus = 2
+    assert [executor._place(number).gpu for number in range(3)] == ["0", "1", "0"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    assert [engine._place(number).gpu for number in range(3)] == ["5", "7", "5"]
-    assert LocalEngine(OPTIONS)._place(0) == Place()
+    assert [executor._place(number).gpu for number in range(3)] == ["5", "7", "5"]
+    assert LocalExecutor(OPTIONS)._place(0) == Placement()
 
 
 @pytest.mark.parametrize(("cores", "batches", "threads"), [(1, 1, 1), (2, 2, 1), (8, 2, 4)])
@@ -186,31 +186,31 @@ def test_an_unforeseen_error_is_told_and_does_not_end_the_worker(tmp_path, monke
         raise ZeroDivisionError("nothing to divide by")
 
     monkeypatch.setattr(colorize, "colorize_item", fails)
-    work = next(photo_works(tmp_path, 1))
-    events = list(worker.do_works([work], stub_colorizer, "worker 1", threading.Event(), None))
+    task = next(photo_tasks(tmp_path, 1))
+    events = list(worker.run_tasks([task], stub_colorizer, "worker 1", threading.Event(), None))
     assert isinstance(events[1], Failed)
     assert (events[1].exit_code, events[1].crashed) == (1, False)
     assert "ZeroDivisionError: nothing to divide by" in events[1].error
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi"])
-def test_a_film_is_appraised_at_places_all_over_it(tmp_path, suffix):
+def test_the_quality_of_a_film_is_checked_at_places_all_over_it(tmp_path, suffix):
     film = make_film(tmp_path / f"film{suffix}", frames=200, shots=4, audio=None, options={"g": "25"}, chroma=140)
-    found = appraise(film)
+    found = check_quality(film)
     assert found.problem == ""
     assert len(found.shots) == 4
     seconds = [shot.seconds for shot in found.shots]
     assert seconds == sorted(set(seconds))
     assert seconds[-1] > 4
     for shot in found.shots:
-        assert shot.colourfulness > 1
+        assert shot.colorfulness > 1
         assert shot.warp_ab is not None
         assert 0 <= shot.warp_ab < 5
         assert shot.strip.startswith(b"\xff\xd8")
 
 
-def test_what_cannot_be_appraised_says_so(tmp_path):
+def test_what_cannot_be_checked_says_so(tmp_path):
     (tmp_path / "film.mkv").write_bytes(b"no film")
-    found = appraise(tmp_path / "film.mkv")
+    found = check_quality(tmp_path / "film.mkv")
     assert found.shots == ()
     assert "could not be measured" in found.problem

@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Case:
-    """What a child does: colorize `source` into `output`.
+    """The task of a child: colorize `source` into `output`.
 
     `options` by group (decode, encode, job), `segments` (shortest, longest) frames; `kill_at` is the number of the event (a frame
     done, a sync, a rename, a removal) at which it is killed, `file_limit_bytes` the largest file that it may write.

@@ -17,7 +17,7 @@ from deoldify_video.errors import InputError
 from deoldify_video.film.colorize import colorize_film
 from deoldify_video.media import decode
 from deoldify_video.media.probe import probe
-from deoldify_video.media.scan_packets import survey
+from deoldify_video.media.scan_packets import scan_packets
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
 
 OPTIONS = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.0))
@@ -143,7 +143,7 @@ def test_huge_dimensions(tmp_path, stub_colorizer):
 
 def test_image_bomb(tmp_path, stub_colorizer, monkeypatch):
     """The header is modest, a later packet is not: the decoder itself is told the limit, here a small one."""
-    for module in ("probe", "decode", "look"):
+    for module in ("probe", "decode", "inspect_content"):
         monkeypatch.setattr(f"deoldify_video.media.{module}.MAX_PIXELS", 64 * 64)
     first = make_film(tmp_path / "a.ts", frames=20, codec="mpeg2video", audio=None)
     second = make_film(tmp_path / "b.ts", frames=20, codec="mpeg2video", audio=None, size=(96, 64))
@@ -157,7 +157,7 @@ def test_image_bomb(tmp_path, stub_colorizer, monkeypatch):
 
 def test_whole_films_raise_no_doubts(tmp_path):
     for name in ("film.mp4", "film.mkv", "film.mov", "film.ts"):
-        found = survey(probe(make_film(tmp_path / name, frames=30)))
+        found = scan_packets(probe(make_film(tmp_path / name, frames=30)))
         assert (found.warnings(), found.pictures, found.constant_rate) == ([], 30, True), name
 
 

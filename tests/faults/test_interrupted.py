@@ -22,8 +22,8 @@ from synth import make_film, planes, sound_packets, stamps
 from deoldify_video.errors import OutputError, StoppedError, UsageError
 from deoldify_video.film import job
 from deoldify_video.film.colorize import colorize_film
-from deoldify_video.film.journal import Journal, Segment, _read_lines, part_path
-from deoldify_video.media.files import digest_of, lock_file
+from deoldify_video.film.journal import Journal, Segment, _read_lines, segment_path
+from deoldify_video.media.files import hash_file, lock_file
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
 
 FFV1 = {"encode": {"codec": "ffv1"}, "smooth": {"smoothing": 0.8}}
@@ -91,10 +91,10 @@ def enter_segments(output: Path, count: int) -> Journal:
     """A journal with `count` finished segments whose parts hold a few bytes."""
     journal = Journal(output, {"version": "1"})
     for number in range(count):
-        part = part_path(journal.folder, number)
+        part = segment_path(journal.folder, number)
         part.write_bytes(b"part %d" % number)
         pts = [number * 2, number * 2 + 1]
-        journal.add(number, Segment(part.name, digest_of(part), "", pts, 0, 1, shots=1, in_mid_shot=False, seekable=True))
+        journal.add(number, Segment(part.name, hash_file(part), "", pts, 0, 1, shots=1, in_mid_shot=False, seekable=True))
     return journal
 
 
@@ -126,9 +126,9 @@ def test_journal_lies(tmp_path, lie):
     journal.close(remove=False)
     entries = _read_lines(journal.path)
     if lie == "part gone":
-        part_path(journal.folder, 1).unlink()
+        segment_path(journal.folder, 1).unlink()
     elif lie == "part changed":
-        part_path(journal.folder, 1).write_bytes(b"part X")
+        segment_path(journal.folder, 1).write_bytes(b"part X")
     elif lie == "other part":
         entries[2]["part"] = entries[1]["part"]
     elif lie == "stamps fall":
@@ -199,13 +199,14 @@ def test_no_clobber(film, tmp_path, stub_colorizer, link):
 SIGINT_SCRIPT = """
 import os, signal, sys, threading
 from fork_server import stub
-from deoldify_video import app, pipeline
+from deoldify_video.cli import app
 from deoldify_video.cli.commands import colorize
-from deoldify_video.jobs import film
-from deoldify_video.media.encode import PartWriter
+from deoldify_video.film import colorize as film
+from deoldify_video.film import pipeline
+from deoldify_video.media.encode import SegmentWriter
 pipeline.MIN_SEGMENT_FRAMES, pipeline.MAX_SEGMENT_FRAMES = 8, 12
 film.Colorizer = lambda options: stub()
-times, original = int(sys.argv.pop()), PartWriter.write
+times, original = int(sys.argv.pop()), SegmentWriter.write
 written = 0
 def write(self, luma, chroma):
     global written
@@ -213,7 +214,7 @@ def write(self, luma, chroma):
     if written in (15, 17)[:times]:
         os.kill(os.getpid(), signal.SIGINT)
     original(self, luma, chroma)
-PartWriter.write = write
+SegmentWriter.write = write
 try:
     app.main()
 finally:
@@ -262,7 +263,7 @@ def test_stage_failure_no_deadlock(film, tmp_path, stub_colorizer, short_segment
         raise ZeroDivisionError(stage)
 
     if stage == "decode":
-        monkeypatch.setattr("deoldify_video.media.decode.luma_to_grey", fails)
+        monkeypatch.setattr("deoldify_video.media.decode.luma_to_gray", fails)
     elif stage == "colorize":
         monkeypatch.setattr(stub_colorizer, "ab", fails)
     elif stage == "smooth":
@@ -270,7 +271,7 @@ def test_stage_failure_no_deadlock(film, tmp_path, stub_colorizer, short_segment
     elif stage == "paint":
         monkeypatch.setattr("deoldify_video.color.paint.Painter.chroma", fails)
     else:
-        monkeypatch.setattr("deoldify_video.media.encode.PartWriter.write", fails)
+        monkeypatch.setattr("deoldify_video.media.encode.SegmentWriter.write", fails)
     output = tmp_path / "new.mkv"
     with pytest.raises(ZeroDivisionError, match=stage):
         colorize_film(film, output, OPTIONS, colorizer=stub_colorizer)
@@ -283,7 +284,7 @@ def test_two_runs_one_output(film, tmp_path, stub_colorizer, short_segments):
     journal = enter_segments(output, 1)
     with pytest.raises(OutputError, match="another run is working on"):
         colorize_film(film, output, OPTIONS, colorizer=stub_colorizer)
-    assert part_path(journal.folder, 0).exists()
+    assert segment_path(journal.folder, 0).exists()
     assert lock_file(journal.folder / "lock") is None
     journal.close(remove=True)
     colorize_film(film, output, OPTIONS, colorizer=stub_colorizer)

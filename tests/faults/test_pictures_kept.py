@@ -11,13 +11,13 @@ import av
 import numpy as np
 import pytest
 from av.codec.context import Flags
-from synth import blank_frame, colourfulness, light, make_film, plane_rows, planes, stamps, write_plane
+from synth import blank_frame, colorfulness, light, make_film, plane_rows, planes, stamps, write_plane
 
 from deoldify_video.color.yuv import yuv_to_rgb
 from deoldify_video.errors import InputError
 from deoldify_video.film.colorize import colorize_film
 from deoldify_video.media.decode import FilmReader
-from deoldify_video.media.inspect_content import look
+from deoldify_video.media.inspect_content import inspect_content
 from deoldify_video.media.probe import probe
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
 
@@ -56,7 +56,7 @@ def test_odd_size(tmp_path, stub_colorizer, codec):
     report = colorize_film(source, output, options, colorizer=stub_colorizer)
     assert [plane.shape for plane in planes(output)] == [(47, 63)] * 6
     assert report.verification["ok"]
-    assert colourfulness(output) > 3
+    assert colorfulness(output) > 3
 
 
 @pytest.mark.parametrize(("sar", "suffix"), [(Fraction(16, 15), ".mp4"), (Fraction(64, 45), ".mkv"), (Fraction(8, 9), ".mov")])
@@ -78,7 +78,7 @@ def test_rotation(tmp_path, stub_colorizer, degrees):
     width, height = report.render_size
     assert (width < height) == (degrees != 180)
     reader = FilmReader(probe(source), DecodeOptions(), report.render_size)
-    upright = next(iter(reader)).grey
+    upright = next(iter(reader)).gray
     turned = np.rot90(planes(source)[0], probe(source).video.rotation_deg // 90)
     small = upright.astype(float)
     corners = turned.astype(float)[:: turned.shape[0] // 8, :: turned.shape[1] // 8]
@@ -165,9 +165,9 @@ def test_matrix_roundtrip(tmp_path, stub_colorizer, monkeypatch, matrix, full):
     number = {"bt601": 5, "bt709": 1}[matrix]
     for name, rgb in LAMP.items():
         lab = rgb2lab(np.array(rgb, np.float64)[None, None] / 255)[0, 0]
-        grey = round(lightness_code(lab[0]))
+        gray = round(lightness_code(lab[0]))
         black, span = (0, 255) if full else (16, 219)
-        luma = np.full((48, 64), round(black + grey / 255 * span), np.uint8)
+        luma = np.full((48, 64), round(black + gray / 255 * span), np.uint8)
         source = draw_film(
             tmp_path / f"{name}.mkv", [(luma,)] * 2, pix_fmt="yuv420p", colorspace=number, color_range=2 if full else 1
         )
@@ -188,7 +188,7 @@ def test_matrix_roundtrip(tmp_path, stub_colorizer, monkeypatch, matrix, full):
             np.array([cb - 128, cr - 128], np.float32).reshape(2, 1, 1) / chroma_span,
             matrix,
         )
-        wanted = expected_rgb(grey / 255, lab, matrix)
+        wanted = expected_rgb(gray / 255, lab, matrix)
         assert np.abs(mine[0, 0] * 255 - wanted).max() <= 2, (name, mine[0, 0] * 255, wanted)
         # An independent reader: FFmpeg's own conversion, by the tags that were written.
         theirs = frame.reformat(format="rgb24").to_ndarray()[24, 32]
@@ -202,15 +202,15 @@ def lightness_code(lightness: float) -> float:
     return 255 * (1.055 * linear ** (1 / 2.4) - 0.055 if linear > 0.0031308 else 12.92 * linear)
 
 
-def expected_rgb(grey: float, lab: np.ndarray, matrix: str) -> np.ndarray:
+def expected_rgb(gray: float, lab: np.ndarray, matrix: str) -> np.ndarray:
     """The colour of `lab` moved to the film's own light Y' = grey, chroma kept, scaled into the cube where it has to be."""
     from skimage.color import lab2rgb
 
     kr, kb = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}[matrix]
     rgb = lab2rgb(lab[None, None])[0, 0]
     difference = rgb - (kr * rgb[0] + (1 - kr - kb) * rgb[1] + kb * rgb[2])
-    room = np.where(difference > 0, (1 - grey) / np.maximum(difference, 1e-9), grey / np.maximum(-difference, 1e-9))
-    return 255 * (grey + min(1.0, room.min()) * difference)
+    room = np.where(difference > 0, (1 - gray) / np.maximum(difference, 1e-9), gray / np.maximum(-difference, 1e-9))
+    return 255 * (gray + min(1.0, room.min()) * difference)
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "gray", "yuv420p10le", "yuv444p12le"])
@@ -232,7 +232,7 @@ def test_black_borders_stay_neutral(tmp_path, stub_colorizer, rotation):
         luma[4:92, 20:130] = light(number, (110, 88))
         pictures.append((luma,))
     source = draw_film(tmp_path / "old.mp4", pictures, pix_fmt="yuv420p", rotation=rotation)
-    found = look(probe(source)).window
+    found = inspect_content(probe(source)).window
     assert found is not None
     assert (found.left, found.top, found.width, found.height) == (20, 4, 110, 88)
     output = tmp_path / "new.mkv"
@@ -250,11 +250,11 @@ def test_black_borders_stay_neutral(tmp_path, stub_colorizer, rotation):
 
 def test_dark_films_have_no_borders(tmp_path):
     night = [(np.where(light(number) > 200, 60, 20).astype(np.uint8),) for number in range(12)]
-    assert look(probe(draw_film(tmp_path / "night.mkv", night, pix_fmt="yuv420p"))).window is None
-    assert look(probe(make_film(tmp_path / "day.mkv"))).window is None
+    assert inspect_content(probe(draw_film(tmp_path / "night.mkv", night, pix_fmt="yuv420p"))).window is None
+    assert inspect_content(probe(make_film(tmp_path / "day.mkv"))).window is None
 
 
-def coloured(number: int, kind: str) -> tuple[np.ndarray, ...]:
+def colored(number: int, kind: str) -> tuple[np.ndarray, ...]:
     luma = light(number, (96, 64))
     rng = np.random.default_rng(number)
     neutral = np.full((64, 96), 128.0)
@@ -272,13 +272,13 @@ def coloured(number: int, kind: str) -> tuple[np.ndarray, ...]:
 
 
 @pytest.mark.parametrize("kind", ["noise", "sepia", "toned"])
-def test_tints_and_noise_are_no_colour(tmp_path, kind):
-    source = draw_film(tmp_path / "old.mkv", [coloured(number, kind) for number in range(12)])
-    assert not look(probe(source)).in_colour
+def test_tints_and_noise_are_no_color(tmp_path, kind):
+    source = draw_film(tmp_path / "old.mkv", [colored(number, kind) for number in range(12)])
+    assert not inspect_content(probe(source)).in_color
 
 
-def test_a_film_in_colour_needs_force(tmp_path, stub_colorizer):
-    source = draw_film(tmp_path / "old.mkv", [coloured(number, "colour") for number in range(12)])
+def test_a_film_in_color_needs_force(tmp_path, stub_colorizer):
+    source = draw_film(tmp_path / "old.mkv", [colored(number, "colour") for number in range(12)])
     output = tmp_path / "new.mkv"
     with pytest.raises(InputError, match="is in colour already; use --force"):
         colorize_film(source, output, FFV1, colorizer=stub_colorizer)

@@ -1,4 +1,4 @@
-"""What a film keeps when it is colorized: its light, its timing, its sound."""
+"""A film keeps its light, its timing and its sound when it is colorized."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from synth import colourfulness, make_film, planes, sound_packets, stamps
+from synth import colorfulness, make_film, planes, sound_packets, stamps
 
 from deoldify_video.errors import InputError
 from deoldify_video.film.colorize import colorize_film
@@ -39,7 +39,7 @@ def test_ffv1_keeps_every_luma_sample(tmp_path, stub_colorizer, codec, pix_fmt, 
     for old, new in zip(before, after, strict=True):
         assert old.dtype == new.dtype
         np.testing.assert_array_equal(old, new)
-    assert colourfulness(output) > 3
+    assert colorfulness(output) > 3
 
 
 def test_odd_sizes_keep_every_luma_sample(tmp_path, stub_colorizer):
@@ -59,7 +59,7 @@ def test_timing_and_sound_are_the_sources_own(tmp_path, stub_colorizer, suffix):
         assert sound_packets(output, stream) == sound_packets(source, stream)
     with av.open(str(output)) as container:
         assert [stream.language for stream in container.streams.audio] == ["eng", "fra"]
-    assert colourfulness(output) > 3
+    assert colorfulness(output) > 3
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
@@ -81,7 +81,7 @@ def test_every_codec_keeps_frames_and_stamps(tmp_path, stub_colorizer, codec):
     assert stamps(output) == stamps(source)
     error = np.abs(np.stack(planes(output)).astype(float) / (1 if codec != "prores" else 4) - np.stack(planes(source)))
     assert error.mean() < 4
-    assert colourfulness(output) > 3
+    assert colorfulness(output) > 3
     assert sound_packets(output) == sound_packets(source)
 
 
@@ -107,10 +107,10 @@ def test_wide_pictures_without_tags_are_written_as_bt709(tmp_path, stub_colorize
         assert next(container.decode(video=0)).colorspace == 1
 
 
-def test_a_film_that_has_colours_loses_them_to_the_networks(tmp_path, stub_colorizer):
+def test_a_film_that_has_colors_loses_them_to_the_networks(tmp_path, stub_colorizer):
     source = make_film(tmp_path / "tinted.mkv", codec="ffv1", chroma=40)
-    grey = make_film(tmp_path / "grey.mkv", codec="ffv1")
-    for film in (source, grey):
+    gray = make_film(tmp_path / "grey.mkv", codec="ffv1")
+    for film in (source, gray):
         colorize_film(film, tmp_path / f"new-{film.name}", FFV1, colorizer=stub_colorizer)
     np.testing.assert_array_equal(planes(tmp_path / "new-tinted.mkv", 1), planes(tmp_path / "new-grey.mkv", 1))
 
@@ -145,7 +145,7 @@ def test_key_frames_spare_the_network_and_keep_every_frame(tmp_path, stub_colori
     np.testing.assert_array_equal(planes(output), planes(source))
     assert stamps(output) == stamps(source)
     assert sum(stub_colorizer.network.batches) < 17
-    assert colourfulness(output) > 3
+    assert colorfulness(output) > 3
 
 
 def test_a_photo_is_no_film(tmp_path, stub_colorizer):
@@ -159,4 +159,4 @@ def test_the_shipped_network_colorizes_a_film(tmp_path, real_colorizer):
     report = colorize_film(source, tmp_path / "new.mp4", colorizer=real_colorizer)
     assert (report.model, report.kind, report.frames) == ("compact", "film", 5)
     assert stamps(tmp_path / "new.mp4") == stamps(source)
-    assert colourfulness(tmp_path / "new.mp4") > 0.5
+    assert colorfulness(tmp_path / "new.mp4") > 0.5

@@ -15,7 +15,7 @@ from deoldify_video.color.paint import Painter
 from deoldify_video.color.yuv import SampleRange
 from deoldify_video.errors import DeviceMemoryError, StoppedError
 from deoldify_video.film.colorize import colorize_film
-from deoldify_video.film.pipeline import QUEUE_FRAMES, Start, film_frames, find_segments
+from deoldify_video.film.pipeline import QUEUE_FRAMES, ResumePoint, film_frames, find_segments
 from deoldify_video.film.threads import Stages
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.options import FilmOptions
@@ -51,7 +51,7 @@ class Frames:
 def test_as_many_frames_are_alive_in_a_long_film_as_in_a_short_one(stub_colorizer, count):
     limited = SampleRange.of(8, full=False)
     painter = Painter("bt601", limited, limited, 8, (32, 24))
-    frames, mark = Frames(count), partial(find_segments, start=Start())
+    frames, mark = Frames(count), partial(find_segments, resume_point=ResumePoint())
     with Stages() as stages:
         result = film_frames(frames, mark, stub_colorizer, painter, FilmOptions(), None, stages)
         assert [frame.index for frame, _ in result] == list(range(count))

@@ -1,4 +1,4 @@
-"""A film that is made in stretches, apart and in any order, is the film that a single run makes."""
+"""A film that is made in ranges, apart and in any order, is the film that a single run makes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from synth import make_film, planes, sound_packets, stamps, write_plane
 from deoldify_video.errors import InputError
 from deoldify_video.film import cut_search
 from deoldify_video.film.colorize import colorize_film
-from deoldify_video.film.finalize import film_report, finish_film
+from deoldify_video.film.finalize import finalize_film, finalize_report
 from deoldify_video.film.job import FilmJob, NetworkFacts
 from deoldify_video.film.journal import Journal
-from deoldify_video.film.partition import divide, is_divisible
+from deoldify_video.film.partition import is_divisible, partition_film
 from deoldify_video.film.preflight import preflight
-from deoldify_video.film.segments import Stretch, make_segments
+from deoldify_video.film.segments import SegmentRange, make_segments
 from deoldify_video.media.decode import DecodeStats
 from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
 
@@ -29,7 +29,7 @@ FRAMES = 90
 SHOTS = 4  # of 22 or 23 frames: each has a segment that is divided in mid-shot
 FFV1 = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.9))
 
-pytestmark = pytest.mark.usefixtures("short_stretches", "one_thread")
+pytestmark = pytest.mark.usefixtures("short_ranges", "one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -41,28 +41,28 @@ def job_of(source: Path, output: Path, colorizer, options: FilmOptions = FFV1) -
     return FilmJob(preflight(source, output, options), output, options, NetworkFacts.of(colorizer))
 
 
-def division(job: FilmJob, finished) -> tuple[list[Stretch], DecodeStats]:
-    *stretches, stats = divide(job, finished)
-    return stretches, stats
+def partition(job: FilmJob, finished) -> tuple[list[SegmentRange], DecodeStats]:
+    *segment_ranges, stats = partition_film(job, finished)
+    return segment_ranges, stats
 
 
-def make(job: FilmJob, colorizer, journal: Journal, stretch: Stretch) -> None:
-    for number, segment in make_segments(job, colorizer, journal.folder, stretch, job.reader(stretch.begin)):
+def make(job: FilmJob, colorizer, journal: Journal, segment_range: SegmentRange) -> None:
+    for number, segment in make_segments(job, colorizer, journal.folder, segment_range, job.reader(segment_range.seek_point)):
         journal.add(number, segment)
 
 
 def colorize_apart(source: Path, output: Path, colorizer, options: FilmOptions = FFV1):
-    """What a cluster does, in this process: stretches in any order, each with a reader of its own."""
+    """A cluster's way, in this process: ranges in any order, each with a reader of its own."""
     job = job_of(source, output, colorizer, options)
     journal = Journal(output, job.fingerprint(), gaps=True)
-    stretches, stats = division(job, journal.finished)
-    random.Random(1).shuffle(stretches)
-    for stretch in stretches:
-        make(job, colorizer, journal, stretch)
-    ending = finish_film(job, journal.folder, journal.segments, stats)
-    report = film_report(job, journal.segments, ending, 0, 1.0)
+    segment_ranges, stats = partition(job, journal.finished)
+    random.Random(1).shuffle(segment_ranges)
+    for segment_range in segment_ranges:
+        make(job, colorizer, journal, segment_range)
+    result = finalize_film(job, journal.folder, journal.segments, stats)
+    report = finalize_report(job, journal.segments, result, 0, 1.0)
     journal.close(remove=True)
-    return report, stretches
+    return report, segment_ranges
 
 
 def assert_same_film(one: Path, other: Path) -> None:
@@ -73,7 +73,7 @@ def assert_same_film(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["plain", "key frames", "a part of it", "no look-ahead", "deinterlaced"])
-def test_stretches_make_the_film_that_one_run_makes(film, tmp_path, real_colorizer, way):
+def test_ranges_make_the_film_that_one_run_makes(film, tmp_path, real_colorizer, way):
     options = replace(FFV1, color=ColorOptions(render_factor=7))
     if way == "key frames":
         options = replace(options, color=replace(options.color, keyframes=6))
@@ -85,30 +85,30 @@ def test_stretches_make_the_film_that_one_run_makes(film, tmp_path, real_coloriz
         options = replace(options, decode=DecodeOptions(deinterlace=True))
     whole, apart = tmp_path / "whole.mkv", tmp_path / "apart.mkv"
     expected = colorize_film(film, whole, options, colorizer=real_colorizer)
-    report, stretches = colorize_apart(film, apart, real_colorizer, options)
-    assert len(stretches) > 2
-    assert all(stretch.track_of is None for stretch in stretches)
+    report, segment_ranges = colorize_apart(film, apart, real_colorizer, options)
+    assert len(segment_ranges) > 2
+    assert all(segment_range.state_segment is None for segment_range in segment_ranges)
     assert_same_film(apart, whole)
     assert (report.frames, report.shots, report.segments) == (expected.frames, expected.shots, expected.segments)
     assert report.warnings == expected.warnings
     assert sorted(path.name for path in tmp_path.iterdir()) == ["apart.mkv", "whole.mkv"]
 
 
-def test_stretches_begin_at_cuts(film, tmp_path, stub_colorizer):
+def test_ranges_begin_at_cuts(film, tmp_path, stub_colorizer):
     job = job_of(film, tmp_path / "new.mkv", stub_colorizer)
-    stretches, stats = division(job, {})
-    plans = [segment for stretch in stretches for segment in stretch.plan]
+    segment_ranges, stats = partition(job, {})
+    plans = [segment for segment_range in segment_ranges for segment in segment_range.plan]
     assert [segment.number for segment in plans] == list(range(len(plans)))
     assert [segment.frame for segment in plans] == list(np.cumsum([0, *(len(segment.pts) for segment in plans)])[:-1])
-    assert stats.frames == sum(stretch.frames for stretch in stretches) == FRAMES
-    assert len({stretch.start.shot for stretch in stretches}) == len(stretches) == SHOTS
-    assert any(len(stretch.plan) > 1 for stretch in stretches)  # what goes on in mid-shot stays together
+    assert stats.frames == sum(segment_range.frames for segment_range in segment_ranges) == FRAMES
+    assert len({segment_range.resume_point.shot for segment_range in segment_ranges}) == len(segment_ranges) == SHOTS
+    assert any(len(segment_range.plan) > 1 for segment_range in segment_ranges)  # what goes on in mid-shot stays together
 
 
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("way", ["plain", "a part of it", "flat frames", "uneven stamps"])
-def test_several_glances_see_what_one_does(tmp_path, stub_colorizer, monkeypatch, way, count):
-    """The film is divided alike, wherever glances begin: in mid-shot, in black frames, between stamps."""
+def test_several_searches_find_what_one_does(tmp_path, stub_colorizer, monkeypatch, way, count):
+    """The film is divided alike, wherever searches begin: in mid-shot, in black frames, between stamps."""
     monkeypatch.setattr(cut_search, "OVERLAP_FRAMES", 60)
     options, many = FFV1, {"frames": 300, "shots": 7, "options": {"g": "30"}}
     if way == "a part of it":
@@ -120,30 +120,33 @@ def test_several_glances_see_what_one_does(tmp_path, stub_colorizer, monkeypatch
     if way == "flat frames":
         source = with_black(source, tmp_path / "black.mkv", every=23, length=4)
     job = job_of(source, tmp_path / "new.mkv", stub_colorizer, options)
-    expected, stats = division(job, {})
-    glances = [cut_search.glance(job, number, count) for number in range(count)]
-    assert cut_search.join(glances) is not None
-    assert list(divide(job, {}, glances)) == [*expected, replace(stats, last_duration=glances[-1].stats.last_duration)]
-    assert sum(one.own for one in glances) == stats.frames
+    expected, stats = partition(job, {})
+    searches = [cut_search.search_cuts(job, number, count) for number in range(count)]
+    assert cut_search.join_searches(searches) is not None
+    assert list(partition_film(job, {}, searches)) == [
+        *expected,
+        replace(stats, last_duration=searches[-1].stats.last_duration),
+    ]
+    assert sum(one.own for one in searches) == stats.frames
 
 
-def test_glances_that_cannot_be_joined(film, tmp_path, stub_colorizer, monkeypatch):
+def test_searches_that_cannot_be_joined(film, tmp_path, stub_colorizer, monkeypatch):
     monkeypatch.setattr(cut_search, "OVERLAP_FRAMES", 40)
     job = job_of(film, tmp_path / "new.mkv", stub_colorizer)
-    first, second = (cut_search.glance(job, number, 2) for number in range(2))
-    assert cut_search.join([first, second]) is not None
+    first, second = (cut_search.search_cuts(job, number, 2) for number in range(2))
+    assert cut_search.join_searches([first, second]) is not None
     other = replace(second, pts=second.pts + 1)
     wrong = [
-        [first, replace(second, sound=False)],
+        [first, replace(second, is_sound=False)],
         [first, replace(second, head=[b""] * len(second.head))],
         [first, other],
         [first, replace(second, own=3)],
     ]
-    for glances in wrong:
-        assert cut_search.join(glances) is None
-        assert list(divide(job, {}, glances)) == list(divide(job, {}))  # the film is read in one go instead
+    for searches in wrong:
+        assert cut_search.join_searches(searches) is None
+        assert list(partition_film(job, {}, searches)) == list(partition_film(job, {}))  # the film is read in one go instead
     nothing = replace(job, options=replace(job.options, decode=DecodeOptions(start_s=500, end_s=600)))
-    assert not cut_search.glance(nothing, 0, 2).sound
+    assert not cut_search.search_cuts(nothing, 0, 2).is_sound
 
 
 def with_black(source: Path, target: Path, *, every: int, length: int) -> Path:
@@ -166,21 +169,21 @@ def test_only_what_is_missing_is_made(film, tmp_path, stub_colorizer, lost):
     colorize_film(film, whole, FFV1, colorizer=stub_colorizer)
     job = job_of(film, output, stub_colorizer)
     journal = Journal(output, job.fingerprint(), gaps=True)
-    for stretch in division(job, {})[0]:
-        make(job, stub_colorizer, journal, stretch)
+    for segment_range in partition(job, {})[0]:
+        make(job, stub_colorizer, journal, segment_range)
     number = len(journal.finished)
     for one in lost:
         (journal.folder / f"part-{one:05d}.mkv").write_bytes(b"gone")
     journal.close(remove=False)
     journal = Journal(output, job.fingerprint(), gaps=True)
     assert sorted(journal.finished) == [one for one in range(number) if one not in lost]
-    stretches, stats = division(job, journal.finished)
-    made = [segment.number for stretch in stretches for segment in stretch.plan]
+    segment_ranges, stats = partition(job, journal.finished)
+    made = [segment.number for segment_range in segment_ranges for segment in segment_range.plan]
     assert set(lost) <= set(made)
-    assert len(made) <= len(lost) + 2 * len(stretches)  # the rest of a shot, at most
-    for stretch in stretches:
-        make(job, stub_colorizer, journal, stretch)
-    finish_film(job, journal.folder, journal.segments, stats)
+    assert len(made) <= len(lost) + 2 * len(segment_ranges)  # the rest of a shot, at most
+    for segment_range in segment_ranges:
+        make(job, stub_colorizer, journal, segment_range)
+    finalize_film(job, journal.folder, journal.segments, stats)
     journal.close(remove=True)
     assert_same_film(output, whole)
 
@@ -190,7 +193,7 @@ def test_a_single_run_goes_on_from_what_a_cluster_has_left(film, tmp_path, stub_
     colorize_film(film, whole, FFV1, colorizer=stub_colorizer)
     job = job_of(film, output, stub_colorizer)
     journal = Journal(output, job.fingerprint(), gaps=True)
-    first, _, third, *_ = division(job, {})[0]
+    first, _, third, *_ = partition(job, {})[0]
     make(job, stub_colorizer, journal, third)
     make(job, stub_colorizer, journal, first)
     journal.close(remove=False)
@@ -199,7 +202,7 @@ def test_a_single_run_goes_on_from_what_a_cluster_has_left(film, tmp_path, stub_
     assert_same_film(output, whole)
 
 
-def test_a_damaged_film_is_one_stretch_from_the_damage_on(tmp_path, stub_colorizer):
+def test_a_damaged_film_is_one_range_from_the_damage_on(tmp_path, stub_colorizer):
     source = make_film(tmp_path / "old.mkv", frames=FRAMES, shots=SHOTS, options={"g": "30"}, audio=None)
     damaged, output = tmp_path / "damaged.mkv", tmp_path / "new.mkv"
     with av.open(str(source)) as old, av.open(str(damaged), "w") as new:
@@ -214,9 +217,9 @@ def test_a_damaged_film_is_one_stretch_from_the_damage_on(tmp_path, stub_coloriz
             packet.stream = stream
             new.mux(packet)
     options = replace(FFV1, job=JobOptions(allow_truncated=True))
-    report, stretches = colorize_apart(damaged, output, stub_colorizer, options)
+    report, segment_ranges = colorize_apart(damaged, output, stub_colorizer, options)
     assert report.warnings
-    starts = sorted(stretch.start.frame for stretch in stretches)
+    starts = sorted(segment_range.resume_point.frame for segment_range in segment_ranges)
     assert starts[0] == 0 < starts[-1] <= 48  # nothing begins after the damage
     whole = tmp_path / "whole.mkv"
     expected = colorize_film(damaged, whole, options, colorizer=stub_colorizer)
@@ -227,12 +230,12 @@ def test_a_damaged_film_is_one_stretch_from_the_damage_on(tmp_path, stub_coloriz
 def test_a_film_that_reads_otherwise_when_sought_is_refused(film, tmp_path, stub_colorizer):
     job = job_of(film, tmp_path / "new.mkv", stub_colorizer)
     journal = Journal(job.output, job.fingerprint(), gaps=True)
-    stretch = division(job, {})[0][1]
-    wrong = replace(stretch.plan[0], pts=[*stretch.plan[0].pts[:-1], stretch.plan[0].pts[-1] + 1])
+    segment_range = partition(job, {})[0][1]
+    wrong = replace(segment_range.plan[0], pts=[*segment_range.plan[0].pts[:-1], segment_range.plan[0].pts[-1] + 1])
     with pytest.raises(InputError, match="--engine local"):
-        make(job, stub_colorizer, journal, replace(stretch, plan=(wrong, *stretch.plan[1:])))
+        make(job, stub_colorizer, journal, replace(segment_range, plan=(wrong, *segment_range.plan[1:])))
     assert not journal.finished
-    last = division(job, {})[0][-1]
+    last = partition(job, {})[0][-1]
     longer = replace(last.plan[-1], pts=[*last.plan[-1].pts, last.plan[-1].pts[-1] + 40])
     with pytest.raises(InputError, match="--engine local"):
         make(job, stub_colorizer, journal, replace(last, plan=(*last.plan[:-1], longer)))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deoldify_video.film.pipeline import MAX_SEGMENT_FRAMES, MIN_SEGMENT_FRAMES, Start, mark_segments
+from deoldify_video.film.pipeline import MAX_SEGMENT_FRAMES, MIN_SEGMENT_FRAMES, ResumePoint, mark_segments
 from deoldify_video.media.frame import FilmFrame
 
 EMPTY = np.zeros((1, 1), np.uint8)
@@ -24,7 +24,7 @@ def segments_of(frames):
 
 
 def lengths(shots):
-    numbers = segments_of(mark_segments(film(shots), Start()))
+    numbers = segments_of(mark_segments(film(shots), ResumePoint()))
     assert numbers == sorted(numbers)
     return [numbers.count(number) for number in range(numbers[-1] + 1)]
 
@@ -46,14 +46,14 @@ def test_segments_begin_at_cuts_and_divide_long_shots(shots, expected):
 @settings(max_examples=25, deadline=None)
 @given(shots=st.lists(st.integers(1, 700), min_size=1, max_size=8), data=st.data())
 def test_a_run_that_goes_on_divides_alike(shots, data):
-    whole = list(mark_segments(film(shots), Start()))
+    whole = list(mark_segments(film(shots), ResumePoint()))
     number = data.draw(st.integers(0, whole[-1].segment))
-    begin = segments_of(whole).index(number)
-    warm_up = data.draw(st.integers(0, min(begin, 40)))
+    first = segments_of(whole).index(number)
+    warm_up = data.draw(st.integers(0, min(first, 40)))
     # A detector that begins in mid-film counts its shots from zero.
-    rest = film(shots)[begin - warm_up :]
+    rest = film(shots)[first - warm_up :]
     first_shot = rest[0].shot
     for frame in rest:
         frame.shot -= first_shot
-    resumed = list(mark_segments(rest, Start(begin, number, whole[begin].shot)))
-    assert [(f.index, f.segment, f.shot) for f in resumed] == [(f.index, f.segment, f.shot) for f in whole[begin:]]
+    resumed = list(mark_segments(rest, ResumePoint(first, number, whole[first].shot)))
+    assert [(f.index, f.segment, f.shot) for f in resumed] == [(f.index, f.segment, f.shot) for f in whole[first:]]

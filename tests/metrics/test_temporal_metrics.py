@@ -11,7 +11,7 @@ from skimage.color import rgb2lab
 
 from deoldify_video.errors import InputError
 from deoldify_video.evaluation.film import evaluate_film
-from deoldify_video.evaluation.film_html import film_report
+from deoldify_video.evaluation.film_html import film_html
 from deoldify_video.metrics.temporal import (
     Motion,
     TemporalMeter,
@@ -28,8 +28,8 @@ ALL = np.ones((HEIGHT, WIDTH), bool)
 STILL = Motion(np.zeros((HEIGHT, WIDTH, 2), np.float32), ALL)
 
 
-def flat(colour):
-    return np.full((HEIGHT, WIDTH, 3), colour, np.uint8)
+def flat(color):
+    return np.full((HEIGHT, WIDTH, 3), color, np.uint8)
 
 
 def measured(pictures, motion=STILL):
@@ -40,9 +40,9 @@ def measured(pictures, motion=STILL):
     return meter.film()
 
 
-def tinted(grey, tint):
+def tinted(gray, tint):
     """A grey film in one colour."""
-    return [np.clip(frame[..., None].astype(float) + tint, 0, 255).astype(np.uint8) for frame in grey]
+    return [np.clip(frame[..., None].astype(float) + tint, 0, 255).astype(np.uint8) for frame in gray]
 
 
 def write_film(path, pictures):
@@ -63,14 +63,14 @@ def test_a_still_picture_has_no_error():
     assert score.cf == pytest.approx(0.3 * math.hypot(80, 120))
 
 
-def test_grey_is_perfectly_still_and_colourless():
+def test_gray_is_perfectly_still_and_colorless():
     score = measured([flat(100)] * 5)
     assert score.warp_ab == pytest.approx(0.0, abs=1e-4)
     assert score.cdc == 0.0
     assert score.cf == 0.0
 
 
-def test_recolouring_every_frame_gives_the_squared_distance_of_the_colours():
+def test_recoloring_every_frame_gives_the_squared_distance_of_the_colors():
     one, two = (200, 120, 40), (190, 140, 60)
     score = measured([flat(one), flat(two)] * 4)
     rgb = sum(((a - b) / 255) ** 2 for a, b in zip(one, two, strict=True))
@@ -105,10 +105,10 @@ def test_a_real_pan_of_a_tinted_film_is_as_still_as_its_light():
     light = pan("astronaut", 4, step=(3.0, 1.0), start=(40.0, 40.0))
     flow = make_flow("dis-fine")
     steady, restless = TemporalMeter(), TemporalMeter()
-    for i, grey in enumerate(light):
-        motion = motion_between(light[i - 1], grey, flow) if i else None
-        steady.add(tinted([grey], (20, 0, -20))[0], motion)
-        restless.add(tinted([grey], (20, 0, -20) if i % 2 else (-20, 0, 20))[0], motion)
+    for i, gray in enumerate(light):
+        motion = motion_between(light[i - 1], gray, flow) if i else None
+        steady.add(tinted([gray], (20, 0, -20))[0], motion)
+        restless.add(tinted([gray], (20, 0, -20) if i % 2 else (-20, 0, 20))[0], motion)
     steady.end_shot()
     restless.end_shot()
     assert steady.film().warp_ab < 0.05 * restless.film().warp_ab
@@ -116,9 +116,9 @@ def test_a_real_pan_of_a_tinted_film_is_as_still_as_its_light():
 
 def test_nothing_is_compared_across_the_end_of_a_shot():
     meter = TemporalMeter()
-    for colour in ((200, 0, 0), (0, 200, 0)):
-        meter.add(flat(colour), None)
-        meter.add(flat(colour), STILL)
+    for color in ((200, 0, 0), (0, 200, 0)):
+        meter.add(flat(color), None)
+        meter.add(flat(color), STILL)
         assert meter.end_shot().warp_ab == 0.0
     assert meter.film().cdc == 0.0
 
@@ -161,7 +161,7 @@ def films(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
     light = pan("astronaut", 7) + pan("coffee", 6)
     steady = tinted(light, (15, 0, -15))
-    restless = [tinted([grey], (15, 0, -15) if i % 2 else (-15, 5, 15))[0] for i, grey in enumerate(light)]
+    restless = [tinted([gray], (15, 0, -15) if i % 2 else (-15, 5, 15))[0] for i, gray in enumerate(light)]
     names = {"steady": steady, "restless": restless, "short": steady[:9]}
     return {name: write_film(folder / f"{name}.mkv", pictures) for name, pictures in names.items()}
 
@@ -189,7 +189,7 @@ def test_films_of_different_length_are_refused(films):
 
 def test_the_report_stands_alone_and_shows_the_worst_shot_first(films):
     score = evaluate_film(films["restless"], before=films["steady"])
-    page = film_report(score)
+    page = film_html(score)
     worst = score.worst_first()[0]
     assert page.index(f"Shot {worst.number + 1}: frames") < page.index(f"Shot {score.worst_first()[1].number + 1}: frames")
     assert page.count("data:image/jpeg;base64,") == 2 * 8
@@ -201,4 +201,4 @@ def test_the_report_stands_alone_and_shows_the_worst_shot_first(films):
 def test_a_name_cannot_smuggle_markup_into_the_report(films, tmp_path):
     path = tmp_path / "<b>film.mkv"
     path.write_bytes(films["short"].read_bytes())
-    assert "<b>film" not in film_report(evaluate_film(path))
+    assert "<b>film" not in film_html(evaluate_film(path))

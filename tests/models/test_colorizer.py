@@ -28,7 +28,7 @@ def pictures(count, size=(32, 64)):
 
 def frames(count, segment_length=1000):
     return [
-        FilmFrame(i, i, np.zeros((2, 2), np.uint8), grey, segment=i // segment_length) for i, grey in enumerate(pictures(count))
+        FilmFrame(i, i, np.zeros((2, 2), np.uint8), gray, segment=i // segment_length) for i, gray in enumerate(pictures(count))
     ]
 
 
@@ -46,7 +46,7 @@ class SmallMemory:
         return self.forward(x)
 
 
-def test_colours_are_float32_lab_at_the_pictures_size(stub_colorizer):
+def test_colors_are_float32_lab_at_the_pictures_size(stub_colorizer):
     ab = stub_colorizer.ab(pictures(3))
     assert ab.shape == (3, 2, 32, 64)
     assert ab.dtype == np.float32
@@ -104,7 +104,7 @@ def test_a_given_batch_size_is_used(stub_spec):
     assert colorizer.network.batches == [3, 3, 1]
 
 
-def test_saturation_multiplies_the_colours(stub_spec):
+def test_saturation_multiplies_the_colors(stub_spec):
     plain, half = (Colorizer(ColorOptions(device="cpu", saturation=s)).ab(pictures(1)) for s in (1.0, 0.5))
     np.testing.assert_allclose(half, plain / 2, atol=1e-5)
 
@@ -126,22 +126,22 @@ def test_devices_and_precisions_are_chosen_by_what_is_there(monkeypatch):
     assert choose_precision("auto", torch.device("cpu")) == "fp32"
 
 
-def test_the_shipped_network_gives_alike_colours_in_every_batch_and_precision(real_colorizer):
-    grey = np.stack([np.add.outer(np.arange(64), np.arange(96)) % 256, np.full((64, 96), 90)]).astype(np.uint8)
-    together = real_colorizer.ab(grey)
+def test_the_shipped_network_gives_alike_colors_in_every_batch_and_precision(real_colorizer):
+    gray = np.stack([np.add.outer(np.arange(64), np.arange(96)) % 256, np.full((64, 96), 90)]).astype(np.uint8)
+    together = real_colorizer.ab(gray)
     assert np.abs(together).mean() > 1
     assert np.abs(together).max() < 128
-    alone = np.concatenate([real_colorizer.ab(grey[:1]), real_colorizer.ab(grey[1:])])
+    alone = np.concatenate([real_colorizer.ab(gray[:1]), real_colorizer.ab(gray[1:])])
     np.testing.assert_allclose(alone, together, atol=2)
-    exact = Colorizer(ColorOptions(device="cpu", precision="fp32")).ab(grey)
+    exact = Colorizer(ColorOptions(device="cpu", precision="fp32")).ab(gray)
     assert np.abs(exact - together).mean() < 1
 
 
 def test_styles_of_the_shipped_network_differ_in_boldness():
     samples = Path(__file__).parents[2] / "samples"
     photos = [cv2.imread(str(samples / name), cv2.IMREAD_GRAYSCALE) for name in ("astronaut.jpg", "chelsea.jpg", "coffee.png")]
-    grey = np.stack([cv2.resize(photo, (192, 192), interpolation=cv2.INTER_AREA) for photo in photos])
-    bold = {style: np.abs(Colorizer(ColorOptions(device="cpu", style=style)).ab(grey)).mean() for style in STYLES}
+    gray = np.stack([cv2.resize(photo, (192, 192), interpolation=cv2.INTER_AREA) for photo in photos])
+    bold = {style: np.abs(Colorizer(ColorOptions(device="cpu", style=style)).ab(gray)).mean() for style in STYLES}
     assert bold["muted"] < bold["natural"] < bold["vibrant"]
 
 

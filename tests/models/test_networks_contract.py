@@ -76,14 +76,14 @@ def noise(batch: int) -> Tensor:
     return torch.rand(batch, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(3))
 
 
-def run(name: str, grey: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+def run(name: str, gray: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """ab as the colorizer asks for it."""
     module = build(name)
     network = cast(ColorNetwork, module)
     module.to(dtype)
     try:
         with torch.inference_mode():
-            return network.to_ab(network(network.prepare(grey).to(dtype)), 1.0)
+            return network.to_ab(network(network.prepare(gray).to(dtype)), 1.0)
     finally:
         module.to(torch.float32)
 
@@ -100,7 +100,7 @@ def test_every_registered_network_is_under_contract() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_entry_is_complete(name: str) -> None:
     spec = MODELS[name]
-    assert spec.licence
+    assert spec.license
     assert spec.title
     assert spec.mark[0]
     assert spec.styles.keys() == {"natural", "vibrant", "muted"}
@@ -120,11 +120,11 @@ def test_sizes_are_multiples_of_the_stride_and_near_the_render_factor(name: str,
 
 @pytest.mark.parametrize("name", KINDS)
 def test_ab_has_two_planes_of_plausible_size_and_range(name: str) -> None:
-    grey = picture(name, FILMS[1], 7)
-    ab = run(name, grey)
+    gray = picture(name, FILMS[1], 7)
+    ab = run(name, gray)
     assert ab.dtype == torch.float32
     assert ab.shape[:2] == (1, 2)
-    for side, full in zip(ab.shape[2:], grey.shape[2:], strict=True):
+    for side, full in zip(ab.shape[2:], gray.shape[2:], strict=True):
         assert full % side == 0
         assert side >= full // 4
     assert torch.isfinite(ab).all()
@@ -133,16 +133,16 @@ def test_ab_has_two_planes_of_plausible_size_and_range(name: str) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_batch_of_five_is_five_batches_of_one(name: str) -> None:
-    grey = noise(5)
-    together = run(name, grey)
-    apart = torch.cat([run(name, one[None]) for one in grey])
+    gray = noise(5)
+    together = run(name, gray)
+    apart = torch.cat([run(name, one[None]) for one in gray])
     assert torch.allclose(together, apart, atol=0.02)
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_bf16_drifts_little(name: str, record_property: Callable[[str, object], None]) -> None:
-    grey = noise(1)
-    exact, rough = run(name, grey), run(name, grey, torch.bfloat16)
+    gray = noise(1)
+    exact, rough = run(name, gray), run(name, gray, torch.bfloat16)
     drift = float((exact - rough).square().mean().sqrt())
     record_property("bf16_drift_ab", round(drift, 3))
     print(f"{name}: bf16 differs from fp32 by {drift:.3f} ab units (rms)")
@@ -152,8 +152,8 @@ def test_bf16_drifts_little(name: str, record_property: Callable[[str, object], 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("level", [0.0, 1.0])
 def test_flat_frames_give_finite_and_calm_colors(name: str, level: float) -> None:
-    grey = torch.full_like(noise(1), level)
-    ab = run(name, grey)
+    gray = torch.full_like(noise(1), level)
+    ab = run(name, gray)
     assert torch.isfinite(ab).all()
     assert ab.mean(dim=(2, 3)).norm() < 60
 
@@ -161,8 +161,8 @@ def test_flat_frames_give_finite_and_calm_colors(name: str, level: float) -> Non
 @pytest.mark.parametrize("name", ["deoldify-video", "deoldify-artistic"])
 def test_odd_render_factors_work(name: str) -> None:
     for render_factor in (9, 11):
-        grey = picture(name, FILMS[0], render_factor)
-        assert run(name, grey).shape[2:] == grey.shape[2:] == (16 * render_factor, 16 * render_factor)
+        gray = picture(name, FILMS[0], render_factor)
+        assert run(name, gray).shape[2:] == gray.shape[2:] == (16 * render_factor, 16 * render_factor)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

@@ -20,7 +20,7 @@ specs = pytest.mark.parametrize("spec", MODELS.values(), ids=MODELS)
 @specs
 def test_every_entry_is_complete(spec):
     assert spec.title
-    assert spec.licence
+    assert spec.license
     assert set(spec.styles) == set(STYLES)
     for factor in (spec.film_render_factor, spec.photo_render_factor):
         assert MIN_RENDER_FACTOR <= factor <= MAX_RENDER_FACTOR

@@ -276,13 +276,13 @@ def test_a_mix_is_the_weighted_mean_of_its_members(weights: Path) -> None:
     spec, path = resolve_model(f"{NAME}:0.25+{weights}:0.75")
     mixed = spec.load(path)
     assert isinstance(mixed, MixedNetwork)
-    grey = torch.rand(1, 1, 112, 112)
+    gray = torch.rand(1, 1, 112, 112)
     alone = load_generator(weights)
     with torch.inference_mode():
-        ab = mixed.to_ab(mixed(mixed.prepare(grey)), 1.0)
-        assert torch.allclose(ab, alone.to_ab(alone(alone.prepare(grey))), atol=1e-4)
+        ab = mixed.to_ab(mixed(mixed.prepare(gray)), 1.0)
+        assert torch.allclose(ab, alone.to_ab(alone(alone.prepare(gray))), atol=1e-4)
     assert spec.render_size(640, 480, 7) == (112, 112)
-    assert spec.licence == "MIT"
+    assert spec.license == "MIT"
 
 
 def test_a_mix_of_unlike_networks_shows_each_its_own_size() -> None:
@@ -291,9 +291,9 @@ def test_a_mix_of_unlike_networks_shows_each_its_own_size() -> None:
     members = (Member(MODELS["compact"], Path("a"), 0.5), Member(MODELS[NAME], Path("b"), 0.5))
     mixed = MixedNetwork(members, [compact, Generator(SMALL).eval()]).eval()
     width, height = MODELS["compact"].render_size(720, 400, 8)
-    grey = torch.rand(2, 1, height, width)
+    gray = torch.rand(2, 1, height, width)
     with torch.inference_mode():
-        raw = mixed(mixed.prepare(grey))
+        raw = mixed(mixed.prepare(gray))
         assert isinstance(raw[1], Tensor)
         assert raw[1].shape == (2, 3, 128, 128)
         ab = mixed.to_ab(raw, 1.0)

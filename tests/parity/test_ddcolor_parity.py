@@ -15,9 +15,9 @@ from deoldify_video.models.ddcolor import load_ddcolor
 SIDE = 256
 
 
-def original_input(grey: np.ndarray) -> torch.Tensor:
+def original_input(gray: np.ndarray) -> torch.Tensor:
     """RGB of the picture's L alone, made with OpenCV's Lab as the original does: (1, 3, S, S) float32 in [0, 1]."""
-    square = cv2.resize(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), (SIDE, SIDE)).astype(np.float32) / 255.0
+    square = cv2.resize(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), (SIDE, SIDE)).astype(np.float32) / 255.0
     lightness = cv2.cvtColor(square, cv2.COLOR_BGR2Lab)[:, :, :1]
     rgb = cv2.cvtColor(
         np.concatenate([lightness, np.zeros_like(lightness), np.zeros_like(lightness)], axis=2), cv2.COLOR_LAB2RGB
@@ -37,8 +37,8 @@ def test_ab_is_the_originals(network: str, tmp_path: Path) -> None:
     assert mean < 1e-3
 
 
-def test_our_grey_input_is_the_originals_within_a_grey_level() -> None:
+def test_our_gray_input_is_the_originals_within_a_gray_level() -> None:
     fixture = np.load(fixture_folder("ddcolor") / "tiny.npz")
-    grey = cv2.resize(fixture["grey"], (SIDE, SIDE))
-    ours = torch.from_numpy(grey)[None, None].float().expand(-1, 3, -1, -1) / 255.0
+    gray = cv2.resize(fixture["grey"], (SIDE, SIDE))
+    ours = torch.from_numpy(gray)[None, None].float().expand(-1, 3, -1, -1) / 255.0
     assert (ours - original_input(fixture["grey"])).abs().max() < 1 / 255

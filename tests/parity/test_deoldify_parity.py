@@ -31,19 +31,19 @@ def generator(generator_file: Path) -> Generator:
     return load_generator(generator_file)
 
 
-def original_input(grey: np.ndarray, side: int) -> torch.Tensor:
+def original_input(gray: np.ndarray, side: int) -> torch.Tensor:
     """The square picture of the original, (1, 1, S, S) in [0, 1]: Pillow's antialiased bilinear stretch."""
-    square = Image.fromarray(grey).convert("LA").resize((side, side), Image.Resampling.BILINEAR).convert("RGB")
+    square = Image.fromarray(gray).convert("LA").resize((side, side), Image.Resampling.BILINEAR).convert("RGB")
     return torch.from_numpy(np.asarray(square)[:, :, 0].copy()).float()[None, None] / 255.0
 
 
-def original_finish(rgb: torch.Tensor, grey: np.ndarray) -> np.ndarray:
+def original_finish(rgb: torch.Tensor, gray: np.ndarray) -> np.ndarray:
     """The original's luma rule: U and V of the network's picture, stretched, and Y of the source."""
     square = (rgb[0].permute(1, 2, 0).numpy() * 255.0).astype(np.uint8)
-    height, width = grey.shape
+    height, width = gray.shape
     picture = np.asarray(Image.fromarray(square).resize((width, height), Image.Resampling.BILINEAR))
     yuv = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV)
-    yuv[:, :, 0] = cv2.cvtColor(np.dstack([grey] * 3), cv2.COLOR_RGB2YUV)[:, :, 0]
+    yuv[:, :, 0] = cv2.cvtColor(np.dstack([gray] * 3), cv2.COLOR_RGB2YUV)[:, :, 0]
     return cv2.cvtColor(yuv, cv2.COLOR_YUV2RGB)
 
 
@@ -52,13 +52,13 @@ def test_raw_output_and_finished_picture_are_the_originals(
     generator: Generator, generator_file: Path, render_factor: int
 ) -> None:
     fixture = np.load(fixture_folder("deoldify") / f"{generator_file.stem}.npz")
-    grey = fixture["grey"]
+    gray = fixture["grey"]
     with torch.inference_mode():
-        raw = generator(generator.prepare(original_input(grey, 16 * render_factor)))
+        raw = generator(generator.prepare(original_input(gray, 16 * render_factor)))
         largest, mean = differences(raw, fixture[f"rf{render_factor}_net"])
         assert largest < 2e-2
         assert mean < 1e-3
-        finished = original_finish(generator.to_rgb(raw), grey)
+        finished = original_finish(generator.to_rgb(raw), gray)
     expected = fixture[f"rf{render_factor}_final_u8"]
     assert np.abs(finished.astype(int) - expected.astype(int)).mean() < 0.5
 

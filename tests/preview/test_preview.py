@@ -14,7 +14,7 @@ from synth import make_film
 
 from deoldify_video.cli.app import main
 from deoldify_video.errors import InputError, UsageError
-from deoldify_video.formatting import clock, duration_text
+from deoldify_video.formatting import format_duration, format_timecode
 from deoldify_video.media.clips import ClipReader
 from deoldify_video.media.labels import shortened, text_mask
 from deoldify_video.media.probe import probe
@@ -22,9 +22,9 @@ from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, F
 from deoldify_video.preview import shot_selection
 from deoldify_video.preview.auto_render_factor import FACTORS, auto_render_factor, choose_factor, useful_factors
 from deoldify_video.preview.contact_sheet import draw_preview, write_preview
-from deoldify_video.preview.preview import Choice, make_choices, preview
+from deoldify_video.preview.preview import Candidate, make_candidates, preview
 from deoldify_video.preview.shot_selection import Corners, sample_film
-from deoldify_video.preview.trial import Bench, Measured, paint_view
+from deoldify_video.preview.trial import FilmTrial, TrialResult, paint_view
 
 SIZE = (96, 64)
 
@@ -68,7 +68,7 @@ def test_every_shot_is_found_once_and_in_order(film):
     found = sample_film(ClipReader(probe(film)), 4)
     assert [int(shot.seconds / 1.2) for shot in found.shots] == [0, 1, 2, 3]
     assert all(len(shot.lumas) == shot_selection.CLIP_FRAMES for shot in found.shots)
-    assert not found.in_colour
+    assert not found.in_color
 
 
 def test_no_more_shots_are_shown_than_there_are(film):
@@ -103,7 +103,7 @@ def test_files_that_cannot_be_sought_are_read(name, container, tmp_path):
 
 def test_frames_are_counted_where_no_header_tells(tmp_path, stub_colorizer):
     path = make_film(tmp_path / "old.h264", frames=30, size=SIZE, audio=None, container="h264")
-    assert preview(path, [Choice(render_factor=8)], shots=1).frames == 30
+    assert preview(path, [Candidate(render_factor=8)], shots=1).frames == 30
 
 
 def test_a_clip_ends_before_the_cut(tmp_path):
@@ -114,7 +114,7 @@ def test_a_clip_ends_before_the_cut(tmp_path):
 
 def test_a_film_of_one_frame_has_no_flicker(tmp_path, stub_colorizer):
     path = make_film(tmp_path / "old.mkv", frames=1, size=SIZE, audio=None)
-    found = preview(path, [Choice(render_factor=8)])
+    found = preview(path, [Candidate(render_factor=8)])
     assert found.columns[0].flicker is None
     assert found.columns[0].colourfulness > 5
 
@@ -123,27 +123,27 @@ def test_dark_and_bright_shots_are_named_and_no_picture_is_shown_twice():
     reader_less = [
         _candidate(pts, seed, light) for pts, (seed, light) in enumerate([(1, 120), (2, 30), (3, 220), (4, 125), (1, 120)])
     ]
-    chosen = shot_selection.choose(reader_less, 5, lambda candidate: 0)
-    assert {candidate.kind: candidate.sample.pts for candidate in chosen if candidate.kind} == {"dark": 1, "bright": 2}
-    assert sorted(candidate.sample.pts for candidate in chosen if not candidate.kind) in ([0, 3], [3, 4])
+    chosen = shot_selection.choose(reader_less, 5, lambda shot_sample: 0)
+    assert {shot_sample.kind: shot_sample.sample.pts for shot_sample in chosen if shot_sample.kind} == {"dark": 1, "bright": 2}
+    assert sorted(shot_sample.sample.pts for shot_sample in chosen if not shot_sample.kind) in ([0, 3], [3, 4])
 
 
 def test_the_picture_with_most_faces_is_among_the_chosen():
-    candidates = [_candidate(pts, pts, 120) for pts in range(8)]
-    chosen = shot_selection.choose(candidates, 3, lambda candidate: 2 * (candidate.sample.pts == 5))
-    assert [candidate.sample.pts for candidate in chosen if candidate.kind == "faces"] == [5]
+    shot_samples = [_candidate(pts, pts, 120) for pts in range(8)]
+    chosen = shot_selection.choose(shot_samples, 3, lambda shot_sample: 2 * (shot_sample.sample.pts == 5))
+    assert [shot_sample.sample.pts for shot_sample in chosen if shot_sample.kind == "faces"] == [5]
 
 
 def test_faces_are_counted_and_nothing_else_is():
     face = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)[:300]
-    grey = cv2.resize(face, (480, 281), interpolation=cv2.INTER_AREA)
-    assert shot_selection.faces_in(grey) == 1
-    assert shot_selection.faces_in(np.hstack([grey[:, 100:340], grey[:, 100:340]])) == 2
+    gray = cv2.resize(face, (480, 281), interpolation=cv2.INTER_AREA)
+    assert shot_selection.faces_in(gray) == 1
+    assert shot_selection.faces_in(np.hstack([gray[:, 100:340], gray[:, 100:340]])) == 2
     assert shot_selection.faces_in(cv2.resize(skimage.data.camera(), (480, 480))) == 0
-    assert shot_selection.faces_in(grey[:20, :20]) == 0
+    assert shot_selection.faces_in(gray[:20, :20]) == 0
 
 
-def test_a_zoomed_picture_is_recognised_and_another_is_not():
+def test_a_zoomed_picture_is_recognized_and_another_is_not():
     picture, other = _texture(1), _texture(2)
     zoomed = cv2.warpAffine(picture, np.array([[1.2, 0, -20], [0, 1.2, -15]], np.float32), (240, 180))
     assert Corners(picture).shared(Corners(zoomed)) >= shot_selection._SAME_CORNERS
@@ -159,21 +159,21 @@ def test_a_film_that_cannot_be_decoded_is_an_input_error(film, monkeypatch):
 
 def test_a_turned_film_is_shown_upright(tmp_path, stub_colorizer):
     path = make_film(tmp_path / "old.mp4", frames=6, size=SIZE, audio=None, rotation=90)
-    found = preview(path, [Choice(render_factor=8)])
+    found = preview(path, [Candidate(render_factor=8)])
     assert found.originals[0].shape[:2] == SIZE
 
 
-def test_the_painted_picture_keeps_its_light_and_takes_the_colours():
+def test_the_painted_picture_keeps_its_light_and_takes_the_colors():
     light = np.full((40, 60), 0.5, np.float32)
-    grey = np.full((20, 30), 128, np.uint8)
+    gray = np.full((20, 30), 128, np.uint8)
     ab = np.stack([np.full((20, 30), 40), np.zeros((20, 30))]).astype(np.float32)
-    rgb = paint_view(light, grey, ab, "bt601").astype(float)
+    rgb = paint_view(light, gray, ab, "bt601").astype(float)
     assert abs((rgb @ [0.299, 0.587, 0.114]).mean() - 127.5) < 1.5
     assert rgb[..., 0].mean() > rgb[..., 1].mean() + 40
 
 
 def test_columns_carry_figures_pictures_and_times_that_grow(film, stub_colorizer):
-    found = preview(film, [Choice(render_factor=8), Choice(style="muted", render_factor=8)], shots=2)
+    found = preview(film, [Candidate(render_factor=8), Candidate(style="muted", render_factor=8)], shots=2)
     assert found.frames == 120
     assert [len(column.pictures) for column in found.columns] == [2, 2]
     for column in found.columns:
@@ -187,17 +187,17 @@ def test_columns_carry_figures_pictures_and_times_that_grow(film, stub_colorizer
 def test_other_stages_are_timed_at_every_depth(tmp_path):
     path = make_film(tmp_path / "old.mkv", frames=6, size=SIZE, audio=None, pix_fmt="yuv420p10le")
     reader = ClipReader(probe(path))
-    assert 0 < Bench(reader, sample_film(reader, 1).shots).other_stages_s(EncodeOptions("ffv1")) < 5
+    assert 0 < FilmTrial(reader, sample_film(reader, 1).shots).other_stages_s(EncodeOptions("ffv1")) < 5
 
 
-def test_choices_are_all_combinations_and_not_too_many():
-    choices = make_choices(["compact"], ["natural", "muted"], [16, 21])
-    assert choices[1] == Choice("compact", "natural", 21)
-    assert len(choices) == 4
+def test_candidates_are_all_combinations_and_not_too_many():
+    candidates = make_candidates(["compact"], ["natural", "muted"], [16, 21])
+    assert candidates[1] == Candidate("compact", "natural", 21)
+    assert len(candidates) == 4
     with pytest.raises(UsageError, match="more than a sheet can show"):
-        make_choices(["compact"], ["natural", "muted"], list(range(7, 20)))
+        make_candidates(["compact"], ["natural", "muted"], list(range(7, 20)))
     with pytest.raises(UsageError, match="style"):
-        make_choices(["compact"], ["pretty"], [None])
+        make_candidates(["compact"], ["pretty"], [None])
 
 
 def test_the_command_draws_a_sheet_and_prints_the_figures(run, film, tmp_path):
@@ -234,7 +234,7 @@ def test_the_command_shows_a_photo_in_every_style(run, photo, tmp_path):
         (["--smoothing", "2"], "smoothing"),
     ],
 )
-def test_senseless_choices_are_usage_errors(flags, message, run, film, tmp_path):
+def test_senseless_candidates_are_usage_errors(flags, message, run, film, tmp_path):
     code, _, err = run("preview", film, "-o", tmp_path / "sheet.png", *flags)
     assert code == 2
     assert message in err
@@ -246,14 +246,14 @@ def test_a_sheet_must_be_a_picture(run, film, tmp_path):
     assert "ending of a picture" in err
 
 
-def test_a_film_in_colour_is_shown_with_a_warning(tmp_path, stub_colorizer):
+def test_a_film_in_color_is_shown_with_a_warning(tmp_path, stub_colorizer):
     path = tmp_path / "colour.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)).save(path)
-    assert "colours already" in preview(path, [Choice(render_factor=8)]).warnings[0]
+    assert "colours already" in preview(path, [Candidate(render_factor=8)]).warnings[0]
 
 
 def test_the_sheet_holds_every_picture_where_its_column_is(photo, tmp_path, stub_colorizer):
-    found = preview(photo, [Choice(render_factor=8)])
+    found = preview(photo, [Candidate(render_factor=8)])
     sheet = draw_preview(found)
     views = [*found.originals, found.columns[0].pictures[0]]
     for view in views:
@@ -273,19 +273,19 @@ def test_labels_fit_their_room():
 
 
 def test_times_are_written_as_people_say_them():
-    assert [clock(5), clock(65.9), clock(7384)] == ["0:05", "1:05", "2:03:04"]
-    assert [duration_text(s) for s in (0.2, 89, 126, 1200, 9000)] == ["1 s", "89 s", "2.1 min", "20 min", "2.5 h"]
+    assert [format_timecode(5), format_timecode(65.9), format_timecode(7384)] == ["0:05", "1:05", "2:03:04"]
+    assert [format_duration(s) for s in (0.2, 89, 126, 1200, 9000)] == ["1 s", "89 s", "2.1 min", "20 min", "2.5 h"]
 
 
-def test_auto_takes_the_fastest_of_equally_colourful_calm_factors():
+def test_auto_takes_the_fastest_of_equally_colorful_calm_factors():
     measured = {14: _measured(20, 0.1), 21: _measured(29, 0.2), 28: _measured(30, 0.22), 32: _measured(34, 3.0)}
-    choice = choose_factor(measured, "4 sampled shots")
-    assert choice.render_factor == 21
+    candidate = choose_factor(measured, "4 sampled shots")
+    assert candidate.render_factor == 21
     for part in ("render factor 21", "4 sampled shots", "colourfulness 29.0", "flicker 0.200", "32 would flicker more"):
-        assert part in choice.reason
+        assert part in candidate.reason
 
 
-def test_auto_asks_only_for_colours_where_nothing_moves():
+def test_auto_asks_only_for_colors_where_nothing_moves():
     assert choose_factor({14: _measured(10, math.nan), 21: _measured(30, math.nan)}, "the photo").render_factor == 21
 
 
@@ -314,7 +314,7 @@ def test_colorize_with_auto_reports_the_choice_and_its_reason(run, film, tmp_pat
 
 
 def _measured(colourfulness, flicker):
-    return Measured([], colourfulness, flicker, 0.1)
+    return TrialResult([], colourfulness, flicker, 0.1)
 
 
 def _texture(seed, light=128):
@@ -326,4 +326,4 @@ def _texture(seed, light=128):
 def _candidate(pts, seed, light):
     picture = _texture(seed, light)
     sample = shot_selection.Sample(pts, picture, 0.0)
-    return shot_selection._Candidate(sample, cv2.resize(picture, shot_selection._SMALL), Corners(picture))
+    return shot_selection._ShotSample(sample, cv2.resize(picture, shot_selection._SMALL), Corners(picture))

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from deoldify_video.color.lab import lab_to_rgb, rgb_to_lab
 from deoldify_video.color.upsample import guided_upsample
-from deoldify_video.color.yuv import LUMA_WEIGHTS, SampleRange, ab_to_chroma, chroma_to_samples, limit_chroma, luma_to_grey
+from deoldify_video.color.yuv import LUMA_WEIGHTS, SampleRange, ab_to_chroma, chroma_to_samples, limit_chroma, luma_to_gray
 
 matrices = st.sampled_from(sorted(LUMA_WEIGHTS))
 depths = st.sampled_from([8, 10, 12, 16])
@@ -30,19 +30,19 @@ def test_rgb_survives_lab(rgb):
 
 @few
 @given(
-    grey=hnp.arrays(np.uint8, (4, 5)),
+    gray=hnp.arrays(np.uint8, (4, 5)),
     ab=hnp.arrays(np.float32, (2, 4, 5), elements=st.floats(-128, 127, width=32)),
     matrix=matrices,
     depth=depths,
     full=st.booleans(),
 )
-def test_chroma_of_any_colour_can_be_written_and_shown(grey, ab, matrix, depth, full):
-    chroma = ab_to_chroma(grey, ab, matrix)
+def test_chroma_of_any_color_can_be_written_and_shown(gray, ab, matrix, depth, full):
+    chroma = ab_to_chroma(gray, ab, matrix)
     assert chroma.shape == (2, 4, 5)
     assert chroma.dtype == np.float32
     assert np.isfinite(chroma).all()
     assert np.abs(chroma).max() <= 0.5 + 1e-3
-    assert np.abs(chroma[:, (grey == 0) | (grey == 255)]).max(initial=0) < 1e-3  # black and white have no colour
+    assert np.abs(chroma[:, (gray == 0) | (gray == 255)]).max(initial=0) < 1e-3  # black and white have no colour
     samples = SampleRange.of(depth, full=full)
     codes = chroma_to_samples(chroma, samples, depth)
     assert codes.dtype == (np.uint8 if depth == 8 else np.uint16)
@@ -63,11 +63,11 @@ def test_limiting_twice_is_limiting_once(y, chroma, matrix):
 
 @few
 @given(depth=depths, full=st.booleans(), data=st.data())
-def test_grey_rises_with_luma(depth, full, data):
+def test_gray_rises_with_luma(depth, full, data):
     dtype = np.uint8 if depth == 8 else np.uint16
     luma = np.sort(data.draw(hnp.arrays(dtype, (1, 12), elements=st.integers(0, (1 << depth) - 1))))
-    grey = luma_to_grey(luma, SampleRange.of(depth, full=full)).astype(int)
-    assert (np.diff(grey) >= 0).all()
+    gray = luma_to_gray(luma, SampleRange.of(depth, full=full)).astype(int)
+    assert (np.diff(gray) >= 0).all()
 
 
 @few

@@ -33,14 +33,14 @@ class Film:
                 at = int(20 + speed * step)
                 place = np.s_[60 : 60 + SIDE, at : at + SIDE]
                 luma = np.zeros((8, 8), np.uint8)
-                grey = np.ascontiguousarray(light[place]).astype(np.uint8)
-                self.frames.append(FilmFrame(len(self.frames), len(self.frames), luma, grey, shot))
+                gray = np.ascontiguousarray(light[place]).astype(np.uint8)
+                self.frames.append(FilmFrame(len(self.frames), len(self.frames), luma, gray, shot))
                 self.truth.append(np.stack([a[place], b[place]]) / 4 - 30)
         self.asked: list[int] = []
 
-    def ab(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def ab(self, gray: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The colours of the frame with that light; remembers which it was asked for."""
-        found = [next(i for i, frame in enumerate(self.frames) if np.array_equal(frame.grey, picture)) for picture in grey]
+        found = [next(i for i, frame in enumerate(self.frames) if np.array_equal(frame.gray, picture)) for picture in gray]
         self.asked += found
         return np.stack([self.truth[i] for i in found])
 

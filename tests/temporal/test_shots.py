@@ -5,7 +5,7 @@ import pytest
 from moving_pictures import PHOTOS, dissolve, film_frames, grainy, lit, pan, sent_through
 
 from deoldify_video.temporal.flow import make_flow
-from deoldify_video.temporal.shots import LOOKAHEAD, ShotDetector, unlikeness
+from deoldify_video.temporal.shots import LOOKAHEAD, ShotDetector, dissimilarity
 
 SHOT = 9  # frames
 
@@ -65,7 +65,7 @@ def test_a_fade_to_black_and_back_is_no_cut():
     assert cuts(lit(pan("astronaut", len(gains), step=(0.5, 0.2)), gains)) == []
 
 
-def test_black_between_two_scenes_is_one_cut_and_it_comes_with_the_second_scene():
+def test_black_between_two_shots_is_one_cut_and_it_comes_with_the_second_shot():
     gains = np.concatenate([np.ones(5), np.linspace(1, 0, 8), np.zeros(2)])
     frames = lit(pan("astronaut", 15), gains) + lit(pan("coffee", 15), gains[::-1])
     (cut,) = cuts(frames)
@@ -99,9 +99,9 @@ def test_frames_come_out_as_late_as_the_lookahead_and_no_later():
         assert count == max(0, index + 1 - LOOKAHEAD)
 
 
-def test_unlikeness_sees_through_motion_and_light():
+def test_dissimilarity_sees_through_motion_and_light():
     flow = make_flow("dis-fine")
     first, second = (np.ascontiguousarray(frame[::2, ::2]) for frame in pan("astronaut", 2, step=(6.0, 2.0)))
     other = np.ascontiguousarray(pan("coffee", 1)[0][::2, ::2])
-    assert unlikeness(first, (second * 0.7).astype(np.uint8), flow) < 0.3
-    assert unlikeness(first, other, flow) > 0.75
+    assert dissimilarity(first, (second * 0.7).astype(np.uint8), flow) < 0.3
+    assert dissimilarity(first, other, flow) > 0.75

@@ -39,8 +39,8 @@ def test_a_restless_network_is_held_to_a_third_and_nearer_to_the_truth(clip):
     ]
     smoother = Smoother()
     answer = []
-    for i, (grey, ab) in enumerate(zip(light, restless, strict=True)):
-        answer += smoother.push(FilmFrame(index=i, pts=i, luma=grey, grey=grey, ab=ab))
+    for i, (gray, ab) in enumerate(zip(light, restless, strict=True)):
+        answer += smoother.push(FilmFrame(index=i, pts=i, luma=gray, gray=gray, ab=ab))
     smoothed = [frame.ab for frame in answer + smoother.flush()]
     flow = make_flow("dis-fine")
     motions = [motion_between(a, b, flow) for a, b in pairwise(light)]

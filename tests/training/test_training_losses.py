@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from deoldify_video.color.gray import grey_of
+from deoldify_video.color.gray import gray_of as grey_of
 from deoldify_video.color.lab import rgb_to_lab
 from deoldify_video.errors import DependencyError, InputError, UsageError
 from deoldify_video.models.compact import gamut_palette

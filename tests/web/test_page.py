@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 from browser import browser, chromium, served
-from synth import colourfulness, make_film, planes, sound_packets
+from synth import colorfulness as colourfulness
+from synth import make_film, planes, sound_packets
 
 pytestmark = [
     pytest.mark.skipif(find_spec("gradio") is None, reason="the extra `web` is not installed"),

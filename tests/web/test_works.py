@@ -8,7 +8,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from synth import colourfulness, make_film, planes, sound_packets
+from synth import colorfulness as colourfulness
+from synth import make_film, planes, sound_packets
 
 from deoldify_video.errors import InputError, StoppedError
 from deoldify_video.media.photo_io import read_photo

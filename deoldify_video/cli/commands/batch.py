@@ -19,9 +19,9 @@ from deoldify_video.errors import EXIT_INTERRUPTED, InputError, OutputError, Usa
 if TYPE_CHECKING:
     from deoldify_video.batch.manifest import Manifest
     from deoldify_video.batch.planner import Plan
-    from deoldify_video.executors.base import Engine
+    from deoldify_video.executors.base import Executor
 
-ENGINES = ("local", "ray")
+EXECUTORS = ("local", "ray")
 _ARCHIVE, _WORKERS = "Archive", "Workers"
 
 
@@ -86,13 +86,13 @@ def batch(
 
     What is no film or photo, in colour already, or there twice, is listed and left out. Exit code 1 when some files failed.
     """
-    from deoldify_video.batch.discovery import Search, catalogue
+    from deoldify_video.batch.discovery import Search, discover
     from deoldify_video.batch.manifest import PENDING
     from deoldify_video.batch.naming import check_name
     from deoldify_video.batch.planner import Plan, Settings
-    from deoldify_video.batch.runner import Driver, Policy
+    from deoldify_video.batch.runner import BatchRunner, Policy
 
-    check_engine(engine, ray_address, gpus_per_task)
+    check_executor(engine, ray_address, gpus_per_task)
     patterns = tuple(include or ()), tuple(exclude or ())
     search = Search(tuple(archives), output, *patterns, follow_links, check_name(name), chosen.options.encode.codec)
     if report is not None and not report.absolute().parent.is_dir():
@@ -104,11 +104,11 @@ def batch(
         manifest = stack.enter_context(_planning_manifest(output) if plan else _working_manifest(output))
         run = manifest.begin_run(chosen.flags)
         with console.status("looking through the archive") as status:
-            found = catalogue(manifest, search, run, lambda count: status.update(f"looking through the archive: {count} files"))
+            found = discover(manifest, search, run, lambda count: status.update(f"looking through the archive: {count} files"))
         if not found:
             raise InputError("there is no file in the archive that is wanted; look at its path, --include and --exclude.")
         todo = Plan(manifest, output.absolute(), run, settings, redo=redo, recover=not plan)
-        todo.settle()
+        todo.resolve_states()
         if plan:
             from deoldify_video.cli.batch_output import show_plan
 
@@ -116,13 +116,13 @@ def batch(
             return
         interrupted = False
         if manifest.counts("run = ?", run)[PENDING]:
-            workers = make_engine(engine, chosen, jobs, ray_address, gpus_per_task)
+            workers = make_executor(engine, chosen, jobs, ray_address, gpus_per_task)
             workers.check([path.absolute() for path in archives], output.absolute())
             should_stop = stack.enter_context(stop_on_interrupt(console))
             from deoldify_video.cli.batch_progress import watching
 
-            with watching(console, todo) as view:
-                Driver(todo, workers, Policy(retry, stop_on_error=not keep_going), view).run(should_stop)
+            with watching(console, todo) as progress:
+                BatchRunner(todo, workers, Policy(retry, stop_on_error=not keep_going), progress).run(should_stop)
             interrupted = should_stop()
         if report is not None:
             from deoldify_video.batch.html_report import write_report
@@ -132,24 +132,26 @@ def batch(
         _conclude(console, todo, interrupted=interrupted, json_output=json_output)
 
 
-def check_engine(engine: str, ray_address: str | None, gpus_per_task: float | None) -> None:
-    """Raise `UsageError` for an engine that does not exist, and for options of one that was not chosen."""
-    if engine not in ENGINES:
-        raise UsageError(f"engine {engine!r} is not known; choose one of {', '.join(ENGINES)}.")
+def check_executor(engine: str, ray_address: str | None, gpus_per_task: float | None) -> None:
+    """Raise `UsageError` for an executor that does not exist, and for options of one that was not chosen."""
+    if engine not in EXECUTORS:
+        raise UsageError(f"engine {engine!r} is not known; choose one of {', '.join(EXECUTORS)}.")
     for option, value in (("--ray-address", ray_address), ("--gpus-per-task", gpus_per_task)):
         if engine != "ray" and value is not None:
             raise UsageError(f"{option} is for clusters; add --engine ray.")
 
 
-def make_engine(engine: str, chosen: Chosen, jobs: int | None, ray_address: str | None, gpus_per_task: float | None) -> Engine:
-    """The engine that was asked for. Raises `DependencyError` where its library is not installed."""
+def make_executor(
+    engine: str, chosen: Chosen, jobs: int | None, ray_address: str | None, gpus_per_task: float | None
+) -> Executor:
+    """The executor that was asked for. Raises `DependencyError` where its library is not installed."""
     if engine == "local":
-        from deoldify_video.executors.local import LocalEngine
+        from deoldify_video.executors.local import LocalExecutor
 
-        return LocalEngine(chosen.options, jobs)
-    from deoldify_video.executors.cluster import RayEngine
+        return LocalExecutor(chosen.options, jobs)
+    from deoldify_video.executors.cluster import RayExecutor
 
-    return RayEngine(ray_address, gpus_per_task, jobs, chosen.options)
+    return RayExecutor(ray_address, gpus_per_task, jobs, chosen.options)
 
 
 def batch_status(
@@ -173,9 +175,9 @@ def batch_status(
 def _working_manifest(output: Path) -> Iterator[Manifest]:
     """The manifest of the output folder, kept from other batches."""
     from deoldify_video.batch.manifest import Manifest
-    from deoldify_video.batch.runner import only_batch
+    from deoldify_video.batch.runner import batch_lock
 
-    with only_batch(output), Manifest.in_folder(output) as manifest:
+    with batch_lock(output), Manifest.in_folder(output) as manifest:
         yield manifest
 
 

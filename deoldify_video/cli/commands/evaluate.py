@@ -76,7 +76,7 @@ def evaluate_command(
         def seen(truth: Truth, ours: RGB8) -> None:
             nonlocal done
             if done in drawn:
-                rows.append((truth.grey, ours, truth.picture))
+                rows.append((truth.gray, ours, truth.picture))
             done += 1
             status.update(f"{done} of {total} pictures")
 

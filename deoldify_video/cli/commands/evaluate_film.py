@@ -50,11 +50,11 @@ def evaluate_film_command(
 
 def _write_report(score: FilmScore, path: Path) -> None:
     from deoldify_video.errors import OutputError
-    from deoldify_video.evaluation.film_html import film_report
+    from deoldify_video.evaluation.film_html import film_html
 
     partial = path.with_name(path.name + ".part")
     try:
-        partial.write_text(film_report(score), encoding="utf-8")
+        partial.write_text(film_html(score), encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

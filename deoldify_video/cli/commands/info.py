@@ -41,7 +41,7 @@ def info(
 
 
 def media(file: Path) -> dict[str, Any]:
-    """What `probe` finds, for printing."""
+    """The facts that `probe` finds in a file, for printing."""
     from deoldify_video.media.probe import probe
 
     return probe(file).as_dict()

@@ -37,7 +37,7 @@ def describe(spec: ModelSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "title": spec.title,
-        "licence": spec.licence,
+        "licence": spec.license,
         "megabytes": round(megabytes),
         "installed": weights is not None,
         "weights": str(weights) if weights else None,
@@ -94,7 +94,7 @@ def bring_in(
         None: "no hash is published for it; it was recognised by its shapes",
     }[done.is_published]
     console.print(f"Imported {done.spec.name}: {done.spec.title}; {known}.", soft_wrap=True)
-    console.print(f"Licence of the weights: {done.spec.licence}. Written to {done.path}.", soft_wrap=True)
+    console.print(f"Licence of the weights: {done.spec.license}. Written to {done.path}.", soft_wrap=True)
 
 
 def take_out(name: Annotated[str, _NAME]) -> None:

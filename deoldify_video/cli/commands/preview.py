@@ -54,26 +54,26 @@ def preview(
     factors = parse_factors(render_factors or RENDER_FACTORS) if render_factors or single else [None]
     smooth = SmoothOptions(smoothing)
     from deoldify_video.preview.contact_sheet import write_preview
-    from deoldify_video.preview.preview import make_choices
+    from deoldify_video.preview.preview import make_candidates
     from deoldify_video.preview.preview import preview as make_preview
 
-    choices = make_choices(chosen_models, chosen_styles, factors)
+    candidates = make_candidates(chosen_models, chosen_styles, factors)
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
     with console.status("Looking for shots") as status:
         found = make_preview(
             source,
-            choices,
+            candidates,
             shots=shots,
             device=device,
             precision=precision,
             smoothing=smooth.smoothing,
-            on_column=lambda done: status.update(f"{done} of {len(choices)} columns"),
+            on_column=lambda done: status.update(f"{done} of {len(candidates)} columns"),
         )
     write_preview(found, output)
     if json_output:
         typer.echo(json.dumps({"output": str(output)} | found.as_dict()))
     seconds = time.monotonic() - began
-    console.print(f"[green]{escape(str(output))}[/]: {len(found.rows)} x {len(choices)}, {seconds:.1f} s", highlight=False)
+    console.print(f"[green]{escape(str(output))}[/]: {len(found.rows)} x {len(candidates)}, {seconds:.1f} s", highlight=False)
     for warning in found.warnings:
         console.print(f"  [yellow]Warning:[/] {escape(warning)}", highlight=False)
 

@@ -1,7 +1,7 @@
-"""The engine that spreads an archive over a Ray cluster: needs the extra `cluster`."""
+"""The executor that spreads an archive over a Ray cluster: needs the extra `cluster`."""
 
 from __future__ import annotations
 
-from deoldify_video.executors.cluster.executor import RayEngine
+from deoldify_video.executors.cluster.executor import RayExecutor
 
-__all__ = ["RayEngine"]
+__all__ = ["RayExecutor"]

@@ -116,10 +116,10 @@ def check_storage(ray: Any, sources: Sequence[Path], out: Path) -> None:
         wanted = [(str(source.absolute()), _marks(source)) for source in sources]
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}.") from error
-    look = ray.remote(num_cpus=0, max_retries=1)(problems_here)
+    check = ray.remote(num_cpus=0, max_retries=1)(problems_here)
     with _token(out) as token:
         asked = {
-            look.options(scheduling_strategy=pinned(node["NodeID"])).remote(__version__, wanted, str(token)): node
+            check.options(scheduling_strategy=pinned(node["NodeID"])).remote(__version__, wanted, str(token)): node
             for node in living_nodes(ray)
         }
         for answer, node in asked.items():

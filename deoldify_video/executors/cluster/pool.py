@@ -16,9 +16,9 @@ from deoldify_video.options import ColorOptions
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 5.0  # how often new nodes are looked for
+_DISCOVERY_S = 5.0  # how often new nodes are looked for
 _PATIENCE_S = 300.0  # in which the first worker must be ready
-_STILLBORN = 3  # workers of one slot that end before they are ready: no more are tried there
+_MAX_FAILED_STARTS = 3  # workers of one slot that end before they are ready: no more are tried there
 
 
 @dataclass(eq=False)
@@ -31,7 +31,7 @@ class RemoteWorker:
 
     @property
     def name(self) -> str:
-        """What events call it."""
+        """Its name in events."""
         return self.slot.name
 
 
@@ -43,15 +43,15 @@ class Pool:
         ray.method(concurrency_group="control")(Worker.stop)  # which is heard while the worker does something else
         self._actor = ray.remote(concurrency_groups={"control": 1})(Worker)
         self._by_slot: dict[Slot, RemoteWorker] = {}
-        self._stillborn: dict[Slot, int] = {}
+        self._failed_starts: dict[Slot, int] = {}
         self._reason = "see `ray status`"
-        self._looked = 0.0
+        self._searched_at = 0.0
         self._began = time.monotonic()
         self.facts: NetworkFacts | None = None
 
     def slots(self) -> list[Slot]:
         """Where workers are, or could be."""
-        return [slot for slot in self._find_slots() if self._stillborn.get(slot, 0) < _STILLBORN]
+        return [slot for slot in self._find_slots() if self._failed_starts.get(slot, 0) < _MAX_FAILED_STARTS]
 
     def grow(self) -> Iterator[RemoteWorker]:
         """Start a worker in every slot that has none; gives those that were started. Raises `DependencyError` when there are no slots,
@@ -60,9 +60,9 @@ class Pool:
         now = time.monotonic()
         if self.facts is None and now - self._began > _PATIENCE_S:
             raise DependencyError("no worker of the cluster gets ready; see in `ray status` whether others have taken it.")
-        if self._looked and now - self._looked < _LOOK_S:
+        if self._searched_at and now - self._searched_at < _DISCOVERY_S:
             return
-        self._looked = now
+        self._searched_at = now
         wanted = self.slots()
         if not wanted and not self._by_slot:
             raise DependencyError(f"the Ray cluster has no node on which a worker can run; {self._reason}.")
@@ -74,11 +74,11 @@ class Pool:
                 self._by_slot[slot] = worker = RemoteWorker(slot, handle)
                 yield worker
 
-    def welcome(self, worker: RemoteWorker, facts: NetworkFacts) -> None:
+    def on_model_loaded(self, worker: RemoteWorker, facts: NetworkFacts) -> None:
         """A worker is ready, if its network is the others'; one with another is sent away."""
         self.facts = self.facts or facts
         if (facts.weights, facts.precision) != (self.facts.weights, self.facts.precision):
-            self.leave_out(worker, f"it has {facts.weights} in {facts.precision}, the others {self.facts.weights}")
+            self.exclude(worker, f"it has {facts.weights} in {facts.precision}, the others {self.facts.weights}")
             return
         worker.busy = False
 
@@ -86,20 +86,20 @@ class Pool:
         """Workers that wait for something to do."""
         return [worker for worker in self._by_slot.values() if not worker.busy]
 
-    def leave_out(self, worker: RemoteWorker, reason: str) -> None:
+    def exclude(self, worker: RemoteWorker, reason: str) -> None:
         """Send a worker away, and start none in its slot again."""
         log.warning("%s is left out: %s.", worker.name, reason)
-        self._stillborn[worker.slot] = _STILLBORN
-        self.bury(worker)
+        self._failed_starts[worker.slot] = _MAX_FAILED_STARTS
+        self.remove(worker)
 
-    def bury(self, worker: RemoteWorker, *, stillborn: str = "") -> None:
-        """Forget a worker that is dead, or make it so; another one may be started in its slot. `stillborn`: why it never got ready."""
+    def remove(self, worker: RemoteWorker, *, failed_start: str = "") -> None:
+        """End a worker and forget it; another one may be started in its slot. `failed_start`: why it never got ready, if so."""
         self._by_slot.pop(worker.slot, None)
         self._ray.kill(worker.handle, no_restart=True)
-        if stillborn and self.node_is_there(worker):
-            self._stillborn[worker.slot] = self._stillborn.get(worker.slot, 0) + 1
-            self._reason = f"{worker.name}: {stillborn}"
-        self._looked = 0.0
+        if failed_start and self.node_is_there(worker):
+            self._failed_starts[worker.slot] = self._failed_starts.get(worker.slot, 0) + 1
+            self._reason = f"{worker.name}: {failed_start}"
+        self._searched_at = 0.0
 
     def node_is_there(self, worker: RemoteWorker) -> bool:
         """Whether the worker's node lives, so that only the worker itself has died."""

@@ -18,7 +18,7 @@ from synth import light, make_film, planes, sound_packets, stamps
 
 from deoldify_video import __version__
 from deoldify_video.errors import DependencyError, InputError, OutputError, UsageError
-from deoldify_video.executors.base import Advanced, Failed, Finished, Started, Stopped, Work
+from deoldify_video.executors.base import Advanced, Failed, Finished, Started, Stopped, Task
 from deoldify_video.executors.cluster import nodes
 from deoldify_video.film.colorize import colorize_film
 from deoldify_video.options import ColorOptions, EncodeOptions, FilmOptions, SmoothOptions
@@ -31,7 +31,7 @@ pytestmark = [
     # Ray's own: sockets and files that it leaves to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.usefixtures("short_stretches"),
+    pytest.mark.usefixtures("short_ranges"),
 ]
 
 FRAMES, SHOTS = 120, 5
@@ -60,10 +60,10 @@ def cluster():
 
 
 @pytest.fixture(scope="module")
-def engine(cluster):
-    from deoldify_video.executors.cluster import RayEngine
+def executor(cluster):
+    from deoldify_video.executors.cluster import RayExecutor
 
-    return RayEngine(cluster.address, None, None, OPTIONS)
+    return RayExecutor(cluster.address, None, None, OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -78,41 +78,41 @@ def whole(film, tmp_path, real_colorizer):
     return output
 
 
-class Driver:
-    """Gives works and notes events as the driver of an archive does; a work whose worker died is tried once more."""
+class Runner:
+    """Gives tasks and notes events as the runner of a batch does; a task whose worker died is tried once more."""
 
-    def __init__(self, engine, *works: Work) -> None:
-        self.engine, self.pending = engine, deque(works)
-        self.given: dict[int, Work] = {}
+    def __init__(self, executor, *tasks: Task) -> None:
+        self.executor, self.pending = executor, deque(tasks)
+        self.given: dict[int, Task] = {}
         self.ends: dict[int, Finished | Failed | Stopped] = {}
         self.crashes: list[Failed] = []
         self.stop = False
 
-    def works(self):
+    def tasks(self):
         while self.pending or self.given:
             if self.pending:
-                work = self.pending.popleft()
-                self.given[work.key] = work
-                yield work
+                task = self.pending.popleft()
+                self.given[task.key] = task
+                yield task
             else:
                 yield None
 
     def events(self):
-        with closing(self.engine.run(self.works(), lambda: self.stop)) as events:
+        with closing(self.executor.run(self.tasks(), lambda: self.stop)) as events:
             for event in events:
                 if isinstance(event, Finished | Failed | Stopped):
                     assert event.key not in self.ends
-                    work = self.given.pop(event.key)
+                    task = self.given.pop(event.key)
                     if isinstance(event, Failed) and event.crashed and not self.crashes:
                         self.crashes.append(event)
-                        self.pending.append(work)
+                        self.pending.append(task)
                     else:
                         self.ends[event.key] = event
                 yield event
 
 
-def film_work(key: int, source: Path, target: Path, **changes) -> Work:
-    return replace(Work(key, "film", source, target, OPTIONS, False), **changes)
+def film_task(key: int, source: Path, target: Path, **changes) -> Task:
+    return replace(Task(key, "film", source, target, OPTIONS, False), **changes)
 
 
 def assert_same_film(one: Path, other: Path) -> None:
@@ -122,9 +122,9 @@ def assert_same_film(one: Path, other: Path) -> None:
     assert sound_packets(one) == sound_packets(other)
 
 
-def test_an_archive_is_spread_over_two_nodes(engine, film, whole, tmp_path, real_colorizer):
+def test_an_archive_is_spread_over_two_nodes(executor, film, whole, tmp_path, real_colorizer):
     """A divided film, one that is not, a broken one, photos and a broken one; relative paths."""
-    assert len(set(engine.workers)) == 2
+    assert len(set(executor.workers)) == 2
     broken, short_film = tmp_path / "broken.mkv", make_film(tmp_path / "short.ts", frames=12)
     broken.write_bytes(b"no film")
     photos = [tmp_path / f"photo{number}.png" for number in range(3)]
@@ -134,27 +134,27 @@ def test_an_archive_is_spread_over_two_nodes(engine, film, whole, tmp_path, real
     new = tmp_path / "new"
     new.mkdir()
     here = os.path.relpath(tmp_path)
-    works = [
-        film_work(1, film, Path(here) / "new/long.mkv"),
-        film_work(2, Path(here) / "short.ts", new / "short.mkv"),
-        film_work(3, broken, new / "broken.mkv"),
-        *(film_work(10 + n, photo, new / photo.name, kind="photo") for n, photo in enumerate(photos)),
+    tasks = [
+        film_task(1, film, Path(here) / "new/long.mkv"),
+        film_task(2, Path(here) / "short.ts", new / "short.mkv"),
+        film_task(3, broken, new / "broken.mkv"),
+        *(film_task(10 + n, photo, new / photo.name, kind="photo") for n, photo in enumerate(photos)),
     ]
-    driver = Driver(engine, *works)
-    events, ends = list(driver.events()), driver.ends
+    runner = Runner(executor, *tasks)
+    events, ends = list(runner.events()), runner.ends
     assert sorted(ends) == [1, 2, 3, 10, 11, 12]
     assert {key for key, event in ends.items() if isinstance(event, Failed)} == {3, 12}
     assert all(ends[key].exit_code == 3 and not ends[key].crashed for key in (3, 12))
     assert_same_film(new / "long.mkv", whole)
     report = ends[1].report
     assert (report.frames, report.shots, report.resumed_frames) == (FRAMES, SHOTS, 0)
-    assert report.output == str(works[0].target)
+    assert report.output == str(tasks[0].target)
     assert report.verification["problems"] == []
-    assert len(ends[1].appraisal.shots) > 0
+    assert len(ends[1].quality.shots) > 0
     advanced = [event for event in events if isinstance(event, Advanced) and event.key == 1]
     assert [event.frames for event in advanced] == sorted(event.frames for event in advanced)
     assert advanced[-1].frames == advanced[-1].total == FRAMES
-    assert {event.worker for event in advanced} == set(engine.workers)  # both have worked on the one film
+    assert {event.worker for event in advanced} == set(executor.workers)  # both have worked on the one film
     assert {event.key for event in events if isinstance(event, Started)} >= {1, 2, 10, 11}
     single = tmp_path / "single.mkv"
     colorize_film(short_film, single, OPTIONS, colorizer=real_colorizer)
@@ -164,20 +164,20 @@ def test_an_archive_is_spread_over_two_nodes(engine, film, whole, tmp_path, real
     assert sorted(path.name for path in new.iterdir()) == ["long.mkv", photos[0].name, photos[1].name, "short.mkv"]
 
 
-def test_a_node_is_removed_in_the_middle(cluster, engine, film, whole, tmp_path):
-    """Its stretch is made elsewhere, what was finished is kept, and a node that comes is put to work."""
-    output, (_, gone) = tmp_path / "new.mkv", engine.workers
+def test_a_node_is_removed_in_the_middle(cluster, executor, film, whole, tmp_path):
+    """Its range is made elsewhere, what was finished is kept, and a node that comes is put to work."""
+    output, (_, gone) = tmp_path / "new.mkv", executor.workers
     nodes = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-    driver, removed = Driver(engine, film_work(1, film, output)), False
-    for event in driver.events():
+    runner, removed = Runner(executor, film_task(1, film, output)), False
+    for event in runner.events():
         if isinstance(event, Advanced) and event.worker == gone and not removed:
             removed = True
             cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
             cluster.add_node(num_cpus=1)
     assert removed
     assert {node["NodeID"] for node in ray.nodes() if node["Alive"]} != nodes
-    assert driver.crashes == []
-    assert driver.ends[1].report.frames == FRAMES
+    assert runner.crashes == []
+    assert runner.ends[1].report.frames == FRAMES
     assert_same_film(output, whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.mkv", "whole.mkv"]
 
@@ -196,41 +196,41 @@ def pids_of_workers(cluster) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells which processes there are")
-def test_stopped_and_killed_and_gone_on(cluster, engine, film, whole, tmp_path):
+def test_stopped_and_killed_and_gone_on(cluster, executor, film, whole, tmp_path):
     """Ctrl-C lets segments be finished. Killed workers fail the film; tried again, it goes on with what is finished."""
     output = tmp_path / "new.mkv"
-    driver = Driver(engine, film_work(1, film, output), film_work(2, film, tmp_path / "other.mkv"))
-    for event in driver.events():
-        driver.stop |= isinstance(event, Advanced) and event.key == 1
-    assert isinstance(driver.ends.pop(1), Stopped)
-    assert all(isinstance(event, Stopped) for event in driver.ends.values())
+    runner = Runner(executor, film_task(1, film, output), film_task(2, film, tmp_path / "other.mkv"))
+    for event in runner.events():
+        runner.stop |= isinstance(event, Advanced) and event.key == 1
+    assert isinstance(runner.ends.pop(1), Stopped)
+    assert all(isinstance(event, Stopped) for event in runner.ends.values())
     assert not output.exists()
-    driver, killed = Driver(engine, film_work(1, film, output)), []
-    for event in driver.events():
+    runner, killed = Runner(executor, film_task(1, film, output)), []
+    for event in runner.events():
         if isinstance(event, Advanced) and not killed:
             assert event.frames > 12  # what the first run has finished is there
             killed = pids_of_workers(cluster)
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
     assert len(killed) == 2
-    assert [event.key for event in driver.crashes] == [1]
-    assert "worker died" in driver.crashes[0].error
-    assert 0 < driver.ends[1].report.resumed_frames < FRAMES
+    assert [event.key for event in runner.crashes] == [1]
+    assert "worker died" in runner.crashes[0].error
+    assert 0 < runner.ends[1].report.resumed_frames < FRAMES
     assert_same_film(output, whole)
 
 
-def test_storage_that_a_node_does_not_see(engine, film, tmp_path, monkeypatch):
-    engine.check([film.parent, film], tmp_path)
+def test_storage_that_a_node_does_not_see(executor, film, tmp_path, monkeypatch):
+    executor.check([film.parent, film], tmp_path)
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(nodes, "_marks", lambda source: ["a film that is not there"])
     with pytest.raises(InputError, match=r"node .* does not see .*film.* same path"):
-        engine.check([film.parent], tmp_path)
+        executor.check([film.parent], tmp_path)
     monkeypatch.setattr(nodes, "__version__", "0.0.1")
     with pytest.raises(DependencyError, match=r"node .* the driver 0.0.1; install the same version"):
-        engine.check([], tmp_path)
+        executor.check([], tmp_path)
     monkeypatch.undo()
     with pytest.raises(InputError, match="cannot be read"):
-        engine.check([tmp_path / "nothing"], tmp_path)
+        executor.check([tmp_path / "nothing"], tmp_path)
 
 
 def test_what_a_node_finds_wrong(tmp_path):

@@ -23,7 +23,7 @@ if __name__ == "__main__":
     from deoldify_video.cli.app import main
     from deoldify_video.executors import local
 
-    local.serve = stub_worker.serve
+    local.run_worker = stub_worker.run_worker
     if not os.environ.get("TRIAL"):
         estimate.try_one = lambda plan, kind: (0.01, "a guess")
     change, kill_at, writes = Manifest.change, int(os.environ.get("KILL_AT", "0")), 0

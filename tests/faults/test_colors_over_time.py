@@ -20,7 +20,7 @@ from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, F
 FFV1 = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.9))
 
 
-def colour_by_shot(colorizer, monkeypatch, cut: int) -> None:
+def color_by_shot(colorizer, monkeypatch, cut: int) -> None:
     """A network that paints everything red before frame `cut` and blue from there on."""
     seen = 0
 
@@ -38,7 +38,7 @@ def colour_by_shot(colorizer, monkeypatch, cut: int) -> None:
 def test_cut_reset(tmp_path, stub_colorizer, monkeypatch):
     """Strong smoothing, and not a trace of the old shot's red in the first frame of the new one."""
     source = make_film(tmp_path / "old.mkv", frames=24, shots=2, size=(128, 96), codec="ffv1", audio=None)
-    colour_by_shot(stub_colorizer, monkeypatch, cut=12)
+    color_by_shot(stub_colorizer, monkeypatch, cut=12)
     output = tmp_path / "new.mkv"
     report = colorize_film(source, output, FFV1, colorizer=stub_colorizer)
     assert report.shots == 2
@@ -129,7 +129,7 @@ def resumed_film(source, whole, options, colorizer):
 
 
 @pytest.mark.parametrize("option", [{}, {"keyframes": 4}])
-def test_a_resumed_run_gives_the_same_colours(tmp_path, stub_colorizer, short_segments, option):
+def test_a_resumed_run_gives_the_same_colors(tmp_path, stub_colorizer, short_segments, option):
     """Smoothing on, shots longer than a segment: the same film, bit for bit."""
     source = make_film(tmp_path / "old.mkv", frames=40, shots=2, size=(96, 64))
     options = replace(FFV1, color=ColorOptions(device="cpu", **option))
