@@ -58,8 +58,8 @@ def _search_cuts(job: FilmJob, number: int, count: int) -> CutSearch:
     start_s, end_s = _spans(job, count)[number : number + 2]
     last = number == count - 1
     end_pts = None if last else job.info.video.start_pts + round(end_s / job.info.video.time_base)
-    part = replace(job.options.decode, start_s=start_s, end_s=job.options.decode.end_s)
-    reader = replace(job, options=replace(job.options, decode=part)).reader(SeekPoint())
+    span = replace(job.options.decode, start_s=start_s, end_s=job.options.decode.end_s)
+    reader = replace(job, options=replace(job.options, decode=span)).reader(SeekPoint())
     detector = ShotDetector()
     found: list[FilmFrame] = []
     pts: list[int] = []

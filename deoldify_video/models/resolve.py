@@ -26,8 +26,6 @@ def resolve_model(text: str) -> tuple[ModelSpec, Path]:
     if path.suffix.lower() in SUFFIXES and ("+" not in text or path.exists()):
         return identify(path), path
     if "+" in text:
-        from deoldify_video.models.resolve import mix
-
         return mix(text)
     spec = find_model(text)
     installed = installed_weights(spec)

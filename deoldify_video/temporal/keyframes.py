@@ -99,7 +99,7 @@ class KeyframeColorizer:
             if now.is_key:
                 path = None
                 if held_bytes > _HELD_BYTES or sum(item.is_key for item in waiting) > _KEYS_AT_ONCE:
-                    yield from self._finish(waiting, keep_last=True)
+                    yield from self._finish(waiting, without_last=True)
                     waiting = [now]
         yield from self._finish(waiting)
 
@@ -117,8 +117,8 @@ class KeyframeColorizer:
             return True
         return bool(np.mean(_seen_trust(path, key.gray, now.gray)) < _TRUSTED_SHARE)
 
-    def _finish(self, waiting: list[_TracedFrame], *, keep_last: bool = False) -> Iterator[FilmFrame]:
-        """Colour the key frames of one shot, then what lies between; `keep_last`: not the last frame, a key."""
+    def _finish(self, waiting: list[_TracedFrame], *, without_last: bool = False) -> Iterator[FilmFrame]:
+        """Colour the key frames of one shot, then what lies between; `without_last`: not the last frame, a key."""
         keys = [i for i, item in enumerate(waiting) if item.is_key]
         fresh = [i for i in keys if waiting[i].frame.ab is None]
         if fresh:
@@ -128,7 +128,7 @@ class KeyframeColorizer:
             self.keyframes += len(fresh)
         for start, end in pairwise([*keys, len(waiting)]):
             _carry(waiting[start : end + 1])
-        for item in waiting[: len(waiting) - keep_last]:
+        for item in waiting[: len(waiting) - without_last]:
             yield item.frame
 
 

@@ -29,7 +29,7 @@ LOOKAHEAD = 4  # frames; longer than a flash
 
 _PIXELS = 64 * 64  # size of the small copy
 _DISSIMILAR = 0.75  # neighbours within a shot stay under 0.3, 99 % of pairs of unrelated photographs lie above 0.9
-_FAST_MOTION = 0.4  # a neighbouring step of this much is motion that the flow does not follow, and so may this one be
+_FAST_STEP = 0.4  # a neighbouring step of this much is motion that the flow does not follow, and so may this one be
 _LARGEST_SHIFT = 0.4  # of the picture's side
 _FLAT = 4.0  # grey levels of standard deviation under which a frame shows nothing
 _CONTRAST_FLOOR = 16.0  # grey levels squared, added to variances so that two near-empty pictures are alike
@@ -98,7 +98,7 @@ class ShotDetector:
             self._shot += 1
             self._past.clear()
             step = 0.0
-        self._moves_fast = step > _FAST_MOTION
+        self._moves_fast = step > _FAST_STEP
         self._past.append(small)
 
     def _comes_back(self) -> bool:
@@ -111,7 +111,7 @@ class ShotDetector:
         """Whether the steps before and after this frame are too large for the flow as well: a whip pan."""
         later = [waiting.small for waiting in self._window if not waiting.flat]
         steps = [self._dissimilarity(first, second) for first, second in pairwise(later)]
-        return self._moves_fast and len(steps) > 0 and steps[0] > _FAST_MOTION
+        return self._moves_fast and len(steps) > 0 and steps[0] > _FAST_STEP
 
     def _is_dissolved(self, small: Small) -> bool:
         """Whether `small` has grown out of an earlier frame by mixing: the frame halfway is a sum of both."""
@@ -135,7 +135,7 @@ def dissimilarity(first: Small, second: Small, flow: FlowFunction) -> float:
     """
     second = match_light(second, first)
     plain = _dissimilarity_along(first, second, flow)
-    if plain <= _FAST_MOTION:
+    if plain <= _FAST_STEP:
         return plain
     hanning = _hanning(first.shape[1], first.shape[0])
     (dx, dy), _ = cv2.phaseCorrelate(first.astype(np.float32), second.astype(np.float32), hanning)
