@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from deoldify_video.color.style import STYLES
 from deoldify_video.errors import UsageError
@@ -14,6 +15,9 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 BIT_DEPTHS = (8, 10, 12, 16)
 FLOWS = ("dis", "dis-fine", "raft")
 MAX_LOOKAHEAD = 25  # frames; each one waits in memory
+# No picture depends on these; what `precision` comes to stands in a fingerprint by itself. A photo depends on few others.
+_WITHOUT_EFFECT = ("encode.overwrite", "color.device", "color.batch_size", "color.precision")
+_OF_FILMS = ("decode.", "smooth.", "encode.", "color.keyframes")
 CODECS = ("h264", "hevc", "av1", "ffv1", "prores")
 
 
@@ -134,3 +138,12 @@ class FilmOptions:
     smooth: SmoothOptions = field(default_factory=SmoothOptions)
     encode: EncodeOptions = field(default_factory=EncodeOptions)
     job: JobOptions = field(default_factory=JobOptions)
+
+    def fingerprint(self, kind: str, weights: str, precision: str) -> dict[str, Any]:
+        """All that a result depends on, by name, beside its source: these options as far as they change the pictures of a `film` or
+        `photo`, the `weights` (`models.store.weights_fingerprint`), and the `precision` that is computed in or asked for.
+        """
+        without = ("job.", *_WITHOUT_EFFECT, *(_OF_FILMS if kind == "photo" else ()))
+        values = {f"{group}.{name}": value for group, members in asdict(self).items() for name, value in members.items()}
+        found = {name: value for name, value in values.items() if not name.startswith(without)}
+        return found | {"weights": weights, "precision": precision}

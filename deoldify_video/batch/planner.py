@@ -7,7 +7,7 @@ import glob
 import json
 import shutil
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,41 +18,31 @@ from deoldify_video.batch.naming import is_named_as_media, printable
 from deoldify_video.errors import UsageError
 from deoldify_video.executors.base import Task
 from deoldify_video.film.journal import work_folder
-from deoldify_video.media.files import hash_file_ends
 from deoldify_video.models.resolve import resolve_model
+from deoldify_video.models.store import weights_fingerprint
 from deoldify_video.options import FilmOptions
 
-_NOT_COMPARED = ("overwrite", "device", "batch_size", "hints")  # what changes nothing in the output, or is not offered
-_OF_PHOTOS = ("color",)  # groups of options that a photo's output depends on
 _LOST = "it was finished just when its worker or the whole run was killed; what was found out about it is lost."
 IN_COLOR = "is in colour already; --force replaces its colours"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How everything of a run is made: its options, whether the render factor is chosen for each film and photo, and the network."""
+    """How everything of a run is made: its options, whether the render factor is chosen for each film and photo, and the weights."""
 
     options: FilmOptions
     auto_factor: bool
-    network: str
+    weights: str
 
     @classmethod
     def of(cls, options: FilmOptions, *, auto_factor: bool) -> Settings:
         """Of these options; raises `DependencyError` when the network is not there."""
-        spec, path = resolve_model(options.color.model)
-        return cls(options, auto_factor, f"{spec.name} {hash_file_ends(path, path.stat().st_size)[:16]}")
+        return cls(options, auto_factor, weights_fingerprint(*resolve_model(options.color.model)))
 
     def fingerprint(self, kind: str) -> dict[str, Any]:
         """All that the output of a `film` or `photo` depends on, by name."""
-        values: dict[str, Any] = {
-            f"{group}.{name}": value
-            for group, members in asdict(self.options).items()
-            for name, value in members.items()
-            if group != "job" and name not in _NOT_COMPARED and (kind == "film" or group in _OF_PHOTOS)
-        }
-        if self.auto_factor:
-            values["color.render_factor"] = "auto"
-        return values | {"network": self.network}
+        found = self.options.fingerprint(kind, self.weights, self.options.color.precision)
+        return found | ({"color.render_factor": "auto"} if self.auto_factor else {})
 
 
 class Plan:
@@ -104,7 +94,7 @@ class Plan:
         size, stamp = size_of(target), mtime_ns(target)
         if not stamp or stamp == item.before_ns:
             return False
-        network = self.manifest.settings(item.settings).get("network", "") if item.settings else ""
+        network = self.manifest.settings(item.settings).get("weights", "") if item.settings else ""
         self.manifest.put(item.key, state=DONE, reason="", error="", exit_code=0, output=item.target, output_size=size)
         frames = item.frames_total or item.frames
         self.manifest.put(item.key, network=str(network), frames_done=frames, notes=json.dumps([_LOST]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,6 @@ from deoldify_video.options import FilmOptions
 if TYPE_CHECKING:
     from deoldify_video.models.base import ColorNetwork, ModelSpec
     from deoldify_video.models.colorizer import Colorizer
-
-# Options that do not change the pictures. What `precision` comes to is in the fingerprint by itself.
-_WITHOUT_EFFECT = ("overwrite", "device", "batch_size", "precision")
 
 
 @dataclass(frozen=True)
@@ -86,18 +83,10 @@ class FilmJob:
 
     def fingerprint(self) -> dict[str, Any]:
         """All that the finished segments depend on, by name, for a run that goes on later."""
-        options = {
-            f"{group}.{name}": value
-            for group, values in asdict(self.options).items()
-            for name, value in values.items()
-            if group != "job" and name not in _WITHOUT_EFFECT
-        }
         window = self.found.window
-        return options | {
+        return self.options.fingerprint("film", self.network.weights, self.network.precision) | {
             "version": __version__,
             "source": f"{self.info.size_bytes} bytes, {hash_file_ends(self.info.path, self.info.size_bytes)}",
-            "weights": self.network.weights,
-            "precision": self.network.precision,
             "render_size": list(self.render_size),
             "window": list(astuple(window)) if window else None,
         }

@@ -50,6 +50,7 @@ class ModelSpec:
     `stride`: sides of its picture are multiples of this; `square`: its picture is stretched to a square.
     `weights`: file shipped in the package, or None where the user imports the weights, and then `published` says from where.
     `half_on_cpu`: made for bf16, so that this is the default on processors that have it.
+    `further_weights`: files that `load` reads beside `path`, of a mix.
     `mark` tells files of this network from all others: the name of one tensor and its shape (None: any shape).
     """
 
@@ -62,6 +63,7 @@ class ModelSpec:
     stride: int = 32
     square: bool = False
     weights: str | None = None
+    further_weights: tuple[Path, ...] = ()
     styles: dict[str, Style] = field(default_factory=dict)
     published: Published | None = None
     mark: tuple[str, tuple[int, ...] | None] = ("", None)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from deoldify_video.errors import DependencyError, DeviceMemoryError
 from deoldify_video.models.resolve import resolve_model
-from deoldify_video.models.store import sha256_of
+from deoldify_video.models.store import weights_fingerprint
 from deoldify_video.options import ColorOptions
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Colorizer:
         # therefore computed side by side, each with half of the cores; a GPU takes one after the other.
         self._workers = 2 if self.device.type == "cpu" and cores > 1 else 1
         self._worker_threads = max(1, cores // self._workers)
-        self.fingerprint = f"{self.spec.name} {sha256_of(path)[:16]}"
+        self.fingerprint = weights_fingerprint(self.spec, path)
 
     def with_hints(self, hints: tuple[Hint, ...]) -> Colorizer:
         """This colorizer, told colours at points; raises `UsageError` where the network takes none."""

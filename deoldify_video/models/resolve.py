@@ -54,6 +54,7 @@ def mix(text: str) -> tuple[ModelSpec, Path]:
         square=all(member.spec.square for member in members),
         styles={name: _mean_style(name, members) for name in STYLES},
         weights=None,
+        further_weights=tuple(member.weights for member in members[1:]),
         published=None,
         half_on_cpu=all(member.spec.half_on_cpu for member in members),
     )

@@ -72,6 +72,11 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def weights_fingerprint(spec: ModelSpec, path: Path) -> str:
+    """The name of a network and the hashes of all files that it is loaded from: with other ones it gives other colours."""
+    return " ".join([spec.name, *(sha256_of(file)[:16] for file in (path, *spec.further_weights))])
+
+
 def identify(path: Path, digest: str = "") -> ModelSpec:
     """The network that a weights file holds: by its own metadata, by the hash of the published file, else by its shapes.
 
