@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from deoldify_video.formatting import format_bytes
 
 if TYPE_CHECKING:
-    from deoldify_video.web.film import Column
+    from deoldify_video.web.film import CandidatePicture
 
 # Kept on the component around the slider, which stays when the pictures are exchanged; a new slider sets it from its own place.
 _MOVE = "this.closest('.dv-html').style.setProperty('--at', this.value + '%')"
@@ -37,7 +37,7 @@ def title(name: str, about: str) -> str:
 
 
 def waiting(ahead: int) -> str:
-    """A place in the queue; `ahead` jobs come before."""
+    """A place in the queue; `ahead` runs come before."""
     before = "One job is" if ahead == 1 else f"{ahead} jobs are"
     return (
         f'<div class="dv-busy dv-note" role="status">Waiting: {before} before yours, so you are number {ahead + 1} in the queue. '
@@ -46,7 +46,7 @@ def waiting(ahead: int) -> str:
 
 
 def busy(doing: str, share: float) -> str:
-    """How far a job is, `share` from 0 to 1."""
+    """How far a run is, `share` from 0 to 1."""
     percent = round(100 * share)
     return (
         f'<div class="dv-busy dv-note"><span role="status">{escape(doing)}</span>'
@@ -71,13 +71,13 @@ def download(address: str, text: str) -> str:
     return f'<p><a class="dv-download" href="{escape(address)}" download>{escape(text)}</a></p>'
 
 
-def sheet(columns: Sequence[Column]) -> str:
-    """A preview: a column for each choice, which opens at its full size."""
+def preview(candidates: Sequence[CandidatePicture]) -> str:
+    """A preview: a column for each candidate, which opens at its full size."""
     figures = "".join(
-        f'<figure><a href="{escape(column.address)}" target="_blank" title="Open in full size">'
-        f'<img src="{escape(column.address)}" alt="Shots of the film: {escape(column.choice)}"></a>'
-        f"<figcaption><strong>{escape(column.choice)}</strong><br>{'<br>'.join(map(escape, column.facts))}</figcaption></figure>"
-        for column in columns
+        f'<figure><a href="{escape(candidate.address)}" target="_blank" title="Open in full size">'
+        f'<img src="{escape(candidate.address)}" alt="Shots of the film: {escape(candidate.name)}"></a>'
+        f"<figcaption><strong>{escape(candidate.name)}</strong><br>{'<br>'.join(map(escape, candidate.facts))}</figcaption></figure>"
+        for candidate in candidates
     )
     words = (
         "The same shots in several settings of detail, with the time that the whole film will take here, how colourful it is "

@@ -10,11 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deoldify_video.web.uploads import NO_UPLOAD, Uploads
+from deoldify_video.web.uploads import NO_UPLOAD, UploadStore
 
 UPLOAD_ROUTE = "/gradio_api/upload"
 _OPEN = re.compile(
-    r"(GET|HEAD) /((assets|static|visit)/.+|theme\.css|favicon\.ico|gradio_api/(app_id|heartbeat/\w+|queue/data|upload_progress))?"
+    r"(GET|HEAD) /((assets|static|session)/.+|theme\.css|favicon\.ico|gradio_api/(app_id|heartbeat/\w+|queue/data|upload_progress))?"
     rf"|POST ({UPLOAD_ROUTE}|/gradio_api/queue/join)"
 )
 _FORM_BYTES = 1 << 20  # what an upload's request may have around the file, and the most that any other may have
@@ -24,7 +24,7 @@ _FILE_FIELDS = {"path", "url", "meta"}  # gradio takes objects with these for fi
 class Guard:
     """An application before `app` that lets only harmless requests through."""
 
-    def __init__(self, app: ASGIApp, uploads: Uploads, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, uploads: UploadStore, max_bytes: int) -> None:
         self._app, self._uploads, self._max_bytes = app, uploads, max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

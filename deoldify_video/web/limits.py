@@ -11,7 +11,7 @@ from deoldify_video.media.probe import MediaInfo, probe
 from deoldify_video.media.scan_packets import scan_packets
 
 KEEP_S = 3600.0  # uploads and results are deleted so long after the last work on them
-MAX_WAITING = 20  # jobs in the queue
+MAX_WAITING = 20  # runs in the queue
 
 
 @dataclass(frozen=True)

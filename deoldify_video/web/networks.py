@@ -9,7 +9,7 @@ from deoldify_video.options import ColorOptions
 
 
 class Networks:
-    """Gives colorizers; to be used by one job at a time."""
+    """Gives colorizers; to be used by one run at a time."""
 
     def __init__(self) -> None:
         self._last: tuple[str, Colorizer] | None = None

@@ -12,17 +12,17 @@ import gradio as gr
 
 from deoldify_video.color.style import STYLES
 from deoldify_video.errors import StoppedError, UsageError
-from deoldify_video.formatting import format_timecode as clock
+from deoldify_video.formatting import format_timecode
 from deoldify_video.models.registry import MODELS
 from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions, JobOptions
 from deoldify_video.web import fragments
-from deoldify_video.web.desk import Desk, Work
-from deoldify_video.web.film import EXCERPT_S, FilmResult, FilmWork, Sheet
-from deoldify_video.web.jobs import Job
+from deoldify_video.web.error_messages import error_message, page_text
+from deoldify_video.web.film import EXCERPT_S, FilmPreview, FilmResult, FilmSession
 from deoldify_video.web.networks import installed_networks
-from deoldify_video.web.photo import PhotoWork
-from deoldify_video.web.sentences import plain, sentence
-from deoldify_video.web.visits import Visit
+from deoldify_video.web.photo import PhotoSession
+from deoldify_video.web.queue import Run
+from deoldify_video.web.session import Session
+from deoldify_video.web.store import SessionStore
 
 TITLE = "Old photos and films in colour"
 _INTRO = (
@@ -30,7 +30,7 @@ _INTRO = (
     "The colours are plausible, not true: nobody knows what a dress was."
 )
 _GONE = "There is nothing here any more: files are deleted after an hour. Drop yours again."
-_TELL_S = 0.3  # how often the page is told how a job goes
+_TELL_S = 0.3  # how often the page is told how a run goes
 _DETAIL_RANGE = (7, 48)
 _MOST_SATURATION = 3.0
 
@@ -41,11 +41,11 @@ Values = dict[Any, Any]  # what is in the form, by component
 class Form:
     """The page's components, and what happens when they are used."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
         networks = installed_networks()
         default = MODELS[networks[0]]
-        gr.Markdown(f"# {TITLE}\n{_INTRO} Files may have {desk.visits.limits}.")
+        gr.Markdown(f"# {TITLE}\n{_INTRO} Files may have {store.limits}.")
         self.drop = gr.File(label="A photo or a film", height=170, elem_id="drop")
         with gr.Row(elem_classes="dv-status"):
             self.status = gr.HTML(elem_id="status", elem_classes="dv-html", scale=8)
@@ -102,95 +102,95 @@ class Form:
         cleared = dict.fromkeys((self.title, self.film, self.picture, self.save), "")
         yield {self.drop: None, self.status: fragments.busy("Reading the file", 0.0), **cleared}
         try:
-            visit, work = await asyncio.to_thread(self._desk.arrive, _session(request), path)
+            session = await asyncio.to_thread(self._store.open, _tab(request), path)
         except Exception as error:
-            yield {self.status: fragments.problem(sentence(error, path)), self.panel: gr.update(visible=False)}
+            yield {self.status: fragments.problem(error_message(error, path)), self.panel: gr.update(visible=False)}
             return
-        values[self.detail] = _default_detail(values[self.network], visit)
+        values[self.detail] = _default_detail(values[self.network], session)
         yield {
-            self.title: fragments.title(path.name, _about(visit)),
+            self.title: fragments.title(path.name, _about(session)),
             self.panel: gr.update(visible=True),
-            self.film_controls: gr.update(visible=isinstance(work, FilmWork)),
+            self.film_controls: gr.update(visible=isinstance(session, FilmSession)),
             self.detail: values[self.detail],
         }
-        show = self._view_of if isinstance(work, PhotoWork) else self._preview_of
-        async for updates in show(visit, work, self._options(values)):
+        options = self._options(values)
+        async for updates in (
+            self._preview_of(session, options) if isinstance(session, FilmSession) else self._view_of(session, options)
+        ):
             yield updates
 
     async def _looked(self, values: Values, request: gr.Request) -> Page:
         """A photo follows the controls at once; a film waits for a button."""
-        found = self._desk.has(_session(request))
-        if found is None:
+        session = self._store.of_tab(_tab(request))
+        if session is None:
             yield {self.status: fragments.problem(_GONE)}
-        elif isinstance(found[1], FilmWork):
+        elif isinstance(session, FilmSession):
             yield gr.skip()
         else:
-            async for updates in self._view_of(*found, self._options(values)):
+            async for updates in self._view_of(session, self._options(values)):
                 yield updates
 
     async def _network_chosen(self, values: Values, request: gr.Request) -> Page:
-        found = self._desk.has(_session(request))
-        yield {self.detail: _default_detail(values[self.network], found[0])} if found else gr.skip()
+        session = self._store.of_tab(_tab(request))
+        yield {self.detail: _default_detail(values[self.network], session)} if session else gr.skip()
 
     async def _preview(self, values: Values, request: gr.Request) -> Page:
-        async for updates in self._of_film(request, lambda visit, work: self._preview_of(visit, work, self._options(values))):
+        async for updates in self._of_film(request, lambda film: self._preview_of(film, self._options(values))):
             yield updates
 
     async def _color_excerpt(self, values: Values, request: gr.Request) -> Page:
-        async for updates in self._of_film(request, lambda visit, work: self._colored(visit, work, values, whole=False)):
+        async for updates in self._of_film(request, lambda film: self._colored(film, values, whole=False)):
             yield updates
 
     async def _color_whole(self, values: Values, request: gr.Request) -> Page:
-        async for updates in self._of_film(request, lambda visit, work: self._colored(visit, work, values, whole=True)):
+        async for updates in self._of_film(request, lambda film: self._colored(film, values, whole=True)):
             yield updates
 
     async def _stopped(self, request: gr.Request) -> Page:
-        self._desk.stop(_session(request))
+        self._store.stop(_tab(request))
         yield gr.skip()
 
-    async def _of_film(self, request: gr.Request, task: Callable[[Visit, FilmWork], Page]) -> Page:
-        """Updates of a task on the visitor's film, where they have one and it is not worked on."""
-        found = self._desk.has(_session(request))
-        if found is None or not isinstance(found[1], FilmWork):
+    async def _of_film(self, request: gr.Request, show: Callable[[FilmSession], Page]) -> Page:
+        """Updates of a run on the visitor's film, where they have one and it is not worked on."""
+        session = self._store.of_tab(_tab(request))
+        if not isinstance(session, FilmSession):
             yield {self.status: fragments.problem(_GONE)}
-        elif found[0].busy:
-            yield gr.skip()  # the job's own updates say what is going on
+        elif session.busy:
+            yield gr.skip()  # the run's own updates say what is going on
         else:
-            async for updates in task(found[0], found[1]):
+            async for updates in show(session):
                 yield updates
 
-    async def _view_of(self, visit: Visit, work: Work, options: ColorOptions) -> Page:
-        assert isinstance(work, PhotoWork)
-        while visit.busy:  # an earlier look at the same photo
+    async def _view_of(self, session: Session, options: ColorOptions) -> Page:
+        assert isinstance(session, PhotoSession)
+        while session.busy:  # an earlier look at the same photo
             await asyncio.sleep(_TELL_S)
 
         def show(after: str) -> dict[Any, Any]:
-            warned = ["The photo has colours already; they are replaced."] if work.colourful else []
-            width, height = work.size
+            warned = ["The photo has colours already; they are replaced."] if session.colorful else []
+            width, height = session.size
             words = f"Download in full size ({width} x {height})"
             return {
                 self.status: fragments.notes(warned),
-                self.picture: fragments.slider(work.before, after, work.size),
-                self.save: fragments.download(f"/visit/{visit.key}/whole", words),
+                self.picture: fragments.slider(session.before, after, session.size),
+                self.save: fragments.download(f"/session/{session.key}/whole", words),
             }
 
-        if work.has(options):  # no need of the device
-            visit.used = time.monotonic()
-            yield show(await asyncio.to_thread(work.view, options))
+        if session.has(options):  # no need of the device
+            session.used_at = time.monotonic()
+            yield show(await asyncio.to_thread(session.view, options))
             return
-        async for updates in self._job(visit, lambda job: work.colour(job, options), show):
+        async for updates in self._run(session, lambda run: session.color(run, options), show):
             yield updates
 
-    def _preview_of(self, visit: Visit, work: Work, options: ColorOptions) -> Page:
-        assert isinstance(work, FilmWork)
+    def _preview_of(self, session: FilmSession, options: ColorOptions) -> Page:
+        def show(found: FilmPreview) -> dict[Any, Any]:
+            words = fragments.notes([page_text(text, session.source) for text in found.warnings])
+            return {self.status: words, self.picture: fragments.preview(found.candidates)}
 
-        def show(sheet: Sheet) -> dict[Any, Any]:
-            words = fragments.notes([plain(text, visit.source) for text in sheet.warnings])
-            return {self.status: words, self.picture: fragments.sheet(sheet.columns)}
+        return self._run(session, lambda run: session.make_preview(run, options), show)
 
-        return self._job(visit, lambda job: work.sheet(job, options), show)
-
-    def _colored(self, visit: Visit, work: FilmWork, values: Values, *, whole: bool) -> Page:
+    def _colored(self, session: FilmSession, values: Values, *, whole: bool) -> Page:
         options = FilmOptions(
             decode=DecodeOptions(deinterlace=values[self.deinterlace]),
             color=self._options(values),
@@ -198,36 +198,36 @@ class Form:
         )
 
         def show(made: FilmResult) -> dict[Any, Any]:
-            warned = fragments.notes([plain(text, visit.source) for text in made.warnings])
+            warned = fragments.notes([page_text(text, session.source) for text in made.warnings])
             return {
                 self.status: fragments.done(f"Done: {made.frames:,} frames in colour.") + warned,
                 self.film: fragments.player(made.view, made.download, made.name, made.size_bytes),
             }
 
-        return self._job(visit, lambda job: work.colour(job, options, whole=whole), show)
+        return self._run(session, lambda run: session.color(run, options, whole=whole), show)
 
-    async def _job(self, visit: Visit, task: Callable[[Job], Any], show: Callable[[Any], dict[Any, Any]]) -> Page:
-        """Put a task into the queue, tell how it goes, and at its end show what came of it."""
+    async def _run(self, session: Session, work: Callable[[Run], Any], show: Callable[[Any], dict[Any, Any]]) -> Page:
+        """Put work into the queue, tell how it goes, and at its end show what came of it."""
         try:
-            job = visit.job = self._desk.queue.submit(task)
+            run = session.run = self._store.queue.submit(work)
         except UsageError as error:
             yield {self.status: fragments.problem(str(error))}
             return
-        while not job.ended:
-            ahead = self._desk.queue.ahead_of(job)
-            doing = "Stopping" if job.stopping else job.doing
-            words = fragments.waiting(ahead) if ahead else fragments.busy(doing, job.share)
+        while not run.ended:
+            ahead = self._store.queue.ahead_of(run)
+            doing = "Stopping" if run.stopping else run.doing
+            words = fragments.waiting(ahead) if ahead else fragments.busy(doing, run.share)
             yield {self.status: words, self.stop: gr.update(visible=True)}
             await asyncio.sleep(_TELL_S)
-        if visit.unwanted:  # the page shows something else by now
+        if session.unwanted:  # the page shows something else by now
             return
-        visit.used = time.monotonic()
+        session.used_at = time.monotonic()
         try:
-            updates = show(job.result())
+            updates = show(run.result())
         except StoppedError:
             updates = {self.status: fragments.notes(["Stopped."])}
         except Exception as error:
-            updates = {self.status: fragments.problem(sentence(error, visit.source))}
+            updates = {self.status: fragments.problem(error_message(error, session.source))}
         yield {**updates, self.stop: gr.update(visible=False)}
 
     def _options(self, values: Values) -> ColorOptions:
@@ -239,29 +239,33 @@ class Form:
         )
 
 
-def build_page(desk: Desk) -> gr.Blocks:
-    """The page of a desk."""
+def build_page(store: SessionStore) -> gr.Blocks:
+    """The page that shows the sessions of `store`."""
 
     def closed(request: gr.Request) -> None:
-        desk.stop(_session(request))
+        store.stop(_tab(request))
 
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
-        Form(desk)
+        Form(store)
         page.unload(closed)
     page.queue(default_concurrency_limit=None, api_open=False)
     return page
 
 
-def _session(request: gr.Request) -> str:
+def _tab(request: gr.Request) -> str:
     return str(request.session_hash)
 
 
-def _default_detail(network: str, visit: Visit) -> int:
+def _default_detail(network: str, session: Session) -> int:
     spec = MODELS[network]
-    return spec.photo_render_factor if visit.info.kind == "photo" else spec.film_render_factor
+    return spec.photo_render_factor if session.info.kind == "photo" else spec.film_render_factor
 
 
-def _about(visit: Visit) -> str:
-    width, height = visit.info.video.upright_size
-    size = f"{visit.info.kind.capitalize()}, {width} x {height}"
-    return f"{size}, {clock(visit.info.duration_s)}" if visit.info.duration_s and visit.info.kind == "film" else size
+def _about(session: Session) -> str:
+    width, height = session.info.video.upright_size
+    size = f"{session.info.kind.capitalize()}, {width} x {height}"
+    return (
+        f"{size}, {format_timecode(session.info.duration_s)}"
+        if session.info.duration_s and session.info.kind == "film"
+        else size
+    )

@@ -18,9 +18,8 @@ from deoldify_video.models.registry import MODELS
 from deoldify_video.options import ColorOptions
 from deoldify_video.photo import network_view, spread_colors
 from deoldify_video.preview.trial import paint_view
-from deoldify_video.web.jobs import Job
-from deoldify_video.web.networks import Networks
-from deoldify_video.web.visits import Visit
+from deoldify_video.web.queue import Run
+from deoldify_video.web.session import Session
 
 VIEW_PX = 1400  # longer side of the pictures on the page
 _VIEW_QUALITY = 90
@@ -31,40 +30,39 @@ _KEPT_ANSWERS = 12  # of the network, for one photo
 class _Answer:
     """The picture that the network saw, uint8 (h, w), and the ab (2, h, w) that it gave, in a style of gain 1."""
 
-    grey: NDArray[np.uint8]
+    gray: NDArray[np.uint8]
     ab: NDArray[np.float32]
 
 
-class PhotoWork:
-    """A visitor's photo in their colours. `size` is its (width, height), `colourful` says that it has colours already."""
+class PhotoSession(Session):
+    """A visitor's photo in their colours. `size` is its (width, height), `colorful` says that it has colours already."""
 
-    def __init__(self, visit: Visit, networks: Networks) -> None:
-        self._visit, self._networks = visit, networks
-        photo = read_photo(visit.source)
+    def __post_init__(self) -> None:
+        photo = read_photo(self.source)
         height, width = photo.light.shape
-        self.size, self.colourful = (width, height), photo.colorful
+        self.size, self.colorful = (width, height), photo.colorful
         size = fit_within(width, height, VIEW_PX)
         self._view = np.asarray(cv2.resize(photo.light, size, interpolation=cv2.INTER_AREA), np.float32)
         self._answers: dict[tuple[str, int | None, float], _Answer] = {}
         self._viewed: ColorOptions | None = None
         self._writing = threading.Lock()
         before = np.rint(np.clip(self._view, 0, 1) * 255).astype(np.uint8)
-        self.before = visit.show(_save(Image.fromarray(before), visit.folder / "before.jpg"))
+        self.before = self.show(_save(Image.fromarray(before), self.folder / "before.jpg"))
         self._views = 0
 
     def has(self, options: ColorOptions) -> bool:
         """Whether the network's answer is there already, so that `view` needs no device."""
         return _question(options) in self._answers
 
-    def colour(self, job: Job, options: ColorOptions) -> str:
-        """Have the network look at the photo, and give its `view`; the work of a job."""
-        job.tell("Looking at the photo", 0.0)
-        colorizer = self._networks.colorizer(replace(options, saturation=1.0))
+    def color(self, run: Run, options: ColorOptions) -> str:
+        """Have the network look at the photo, and give its `view`; in a run."""
+        run.tell("Looking at the photo", 0.0)
+        colorizer = self.networks.colorizer(replace(options, saturation=1.0))
         colorizer.gain = 1.0
         factor = options.render_factor or colorizer.spec.photo_render_factor
         # The view is several times finer than what the network sees; reading a large photo again would take seconds.
-        grey = network_view(self._view, colorizer.spec.render_size(*self.size, factor))
-        self._answers[_question(options)] = _Answer(grey, colorizer.ab(grey[None])[0])
+        gray = network_view(self._view, colorizer.spec.render_size(*self.size, factor))
+        self._answers[_question(options)] = _Answer(gray, colorizer.ab(gray[None])[0])
         view = self.view(options)
         for old in list(self._answers)[:-_KEPT_ANSWERS]:
             del self._answers[old]
@@ -73,13 +71,13 @@ class PhotoWork:
     def view(self, options: ColorOptions) -> str:
         """The address of the photo in colour, at the size of the page."""
         answer, gain, self._viewed = self._answers[_question(options)], _gain(options), options
-        picture = paint_view(self._view, answer.grey, answer.ab * gain, PHOTO_MATRIX)
-        old = self._visit.folder / f"after-{self._views - 2}.jpg"  # the one before may still be on its way
-        self._visit.shown.discard(old.name)
+        picture = paint_view(self._view, answer.gray, answer.ab * gain, PHOTO_MATRIX)
+        old = self.folder / f"after-{self._views - 2}.jpg"  # the one before may still be on its way
+        self.shown.discard(old.name)
         old.unlink(missing_ok=True)
-        path = self._visit.folder / f"after-{self._views}.jpg"
+        path = self.folder / f"after-{self._views}.jpg"
         self._views += 1
-        return self._visit.show(_save(Image.fromarray(picture), path))
+        return self.show(_save(Image.fromarray(picture), path))
 
     def whole(self) -> Path | None:
         """The photo in the colours that were viewed last, at its full size and depth, made anew; None where there are none yet."""
@@ -87,11 +85,11 @@ class PhotoWork:
         if options is None:
             return None
         answer, gain = self._answers[_question(options)], _gain(options)
-        suffix = self._visit.source.suffix.lower()
-        path = self._visit.folder / f"{self._visit.source.stem}-colour{suffix if suffix in PHOTO_FORMATS else '.png'}"
+        suffix = self.source.suffix.lower()
+        path = self.folder / f"{self.source.stem}-colour{suffix if suffix in PHOTO_FORMATS else '.png'}"
         with self._writing, output_file(path) as temporary:
-            photo = read_photo(self._visit.source)
-            write_photo(temporary, photo, spread_colors(photo.light, answer.grey, answer.ab * gain))
+            photo = read_photo(self.source)
+            write_photo(temporary, photo, spread_colors(photo.light, answer.gray, answer.ab * gain))
         return path
 
 

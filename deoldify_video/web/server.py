@@ -22,12 +22,11 @@ from gradio.routes import file_upload_statuses
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from deoldify_video.errors import UsageError
-from deoldify_video.web.desk import Desk
 from deoldify_video.web.guard import UPLOAD_ROUTE, Guard
 from deoldify_video.web.limits import Limits
 from deoldify_video.web.page import build_page
-from deoldify_video.web.photo import PhotoWork
-from deoldify_video.web.visits import Visits
+from deoldify_video.web.photo import PhotoSession
+from deoldify_video.web.store import SessionStore
 
 _NO_DOCS: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
 _GOODBYE_S = 2  # for open connections when the server ends
@@ -44,11 +43,9 @@ def serve(host: str, port: int, limits: Limits, *, local: bool, on_ready: Callab
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever ends the server, it tidies up
     with ExitStack() as stack:
         listening = stack.enter_context(_listen(host, port))
-        visits = stack.enter_context(Visits(limits))
-        desk = Desk(visits)
-        stack.callback(desk.close)
-        os.environ["GRADIO_TEMP_DIR"] = str(visits.uploads.root)
-        app = build_app(desk, local=local)
+        store = stack.enter_context(SessionStore(limits))
+        os.environ["GRADIO_TEMP_DIR"] = str(store.uploads.root)
+        app = build_app(store, local=local)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_GOODBYE_S, ws="none")
         shown = f"[{host}]" if ":" in host else host
         on_ready(f"http://{shown}:{listening.getsockname()[1]}")
@@ -58,36 +55,36 @@ def serve(host: str, port: int, limits: Limits, *, local: bool, on_ready: Callab
         server.run(sockets=[listening])
 
 
-def build_app(desk: Desk, *, local: bool) -> FastAPI:
+def build_app(store: SessionStore, *, local: bool) -> FastAPI:
     """The page and its files as one application."""
     app = FastAPI(**_NO_DOCS)
 
-    @app.get("/visit/{key}/whole")
+    @app.get("/session/{key}/whole")
     def whole_photo(key: str) -> FileResponse:
-        work = desk.work(key)
-        path = work.whole() if isinstance(work, PhotoWork) else None
+        session = store.find(key)
+        path = session.whole() if isinstance(session, PhotoSession) else None
         return _file(path, path.name if path else None)
 
-    @app.get("/visit/{key}/{name}")
+    @app.get("/session/{key}/{name}")
     def file(key: str, name: str) -> FileResponse:
-        return _file(desk.visits.file(key, name))
+        return _file(store.file(key, name))
 
     # In the place of gradio's route, which names an upload by where it lies, and its folder by what it holds.
     @app.post(UPLOAD_ROUTE)
     async def upload(request: Request, upload_id: str | None = None) -> list[str]:
-        return [await _receive(request, desk.visits, upload_id)]
+        return [await _receive(request, store, upload_id)]
 
-    app.add_middleware(Guard, uploads=desk.visits.uploads, max_bytes=desk.visits.limits.max_bytes)
+    app.add_middleware(Guard, uploads=store.uploads, max_bytes=store.limits.max_bytes)
     if local:  # a page from elsewhere must not reach this one by a name of its own for 127.0.0.1
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOCAL_NAMES], www_redirect=False)
-    page = build_page(desk)
+    page = build_page(store)
     page.has_launched = True  # else gradio does not check paths, and being mounted does not set it
     return gr.mount_gradio_app(
         app,
         page,
         path="/",
         app_kwargs=_NO_DOCS,
-        max_file_size=desk.visits.limits.max_bytes,
+        max_file_size=store.limits.max_bytes,
         theme=gr.themes.Soft(font=_FONT, font_mono=_MONO),
         css_paths=[Path(__file__).with_name("page.css")],
         footer_links=[],
@@ -98,20 +95,20 @@ def build_app(desk: Desk, *, local: bool) -> FastAPI:
     )
 
 
-async def _receive(request: Request, visits: Visits, upload_id: str | None) -> str:
+async def _receive(request: Request, store: SessionStore, upload_id: str | None) -> str:
     """Take the one file of a form; returns its key. `upload_id` is where the browser asks how far it is."""
     progress = file_upload_statuses if upload_id else None
-    with visits.uploads.arriving() as arrival:
+    with store.uploads.arriving() as upload:
         try:
             files, *_ = await upload_fn(
-                request, str(arrival.folder), visits.limits.max_bytes, upload_id, upload_progress=progress
+                request, str(upload.folder), store.limits.max_bytes, upload_id, upload_progress=progress
             )
         except MultiPartException as error:
             raise HTTPException(400, error.message) from error
         if len(files) != 1:
             raise HTTPException(400, "One file at a time.")
-        arrival.file = Path(files[0])
-    return arrival.key
+        upload.file = Path(files[0])
+    return upload.key
 
 
 def _file(path: object, download_name: str | None = None) -> FileResponse:

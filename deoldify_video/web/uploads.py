@@ -18,7 +18,7 @@ NO_UPLOAD = "There is no such upload here; drop the file again."
 
 
 @dataclass
-class Arrival:
+class Upload:
     """An upload: its secret `key`, the `folder` of its own, and the `file` in it, None while that is on its way."""
 
     key: str
@@ -26,25 +26,25 @@ class Arrival:
     file: Path | None = None
 
 
-class Uploads:
+class UploadStore:
     """The folder `root` of all that arrives, each file in a folder of its own, so that equal files do not meet."""
 
     def __init__(self, root: Path, keep_s: float) -> None:
         self.root, self._keep_s = root, keep_s
         self._lock = threading.Lock()
-        self._arrivals: dict[str, Arrival] = {}
+        self._uploads: dict[str, Upload] = {}
         root.mkdir()
 
     @contextlib.contextmanager
-    def arriving(self) -> Iterator[Arrival]:
+    def arriving(self) -> Iterator[Upload]:
         """A place for one file to arrive at; it is deleted where the block fails."""
         key = secrets.token_urlsafe(16)
-        arrival = Arrival(key, self.root / key)
+        upload = Upload(key, self.root / key)
         with self._lock:
-            self._arrivals[key] = arrival
+            self._uploads[key] = upload
         try:
-            arrival.folder.mkdir()
-            yield arrival
+            upload.folder.mkdir()
+            yield upload
         except BaseException:
             self._forget(key)
             raise
@@ -52,13 +52,13 @@ class Uploads:
     def find(self, key: object) -> Path | None:
         """The file that was handed out under `key`, whatever a stranger gives as one; None where there is none."""
         with self._lock:
-            arrival = self._arrivals.get(key) if isinstance(key, str) else None
-        return arrival.file if arrival is not None and _is_safe(arrival) else None
+            upload = self._uploads.get(key) if isinstance(key, str) else None
+        return upload.file if upload is not None and _is_safe(upload) else None
 
     def take(self, file: Path, target: Path) -> None:
         """Move an upload to `target`; this can be done once. Raises `InputError` where `file` is none of them."""
         with self._lock:
-            found = next((arrival for arrival in self._arrivals.values() if arrival.file == file), None)
+            found = next((upload for upload in self._uploads.values() if upload.file == file), None)
             if found is None or not _is_safe(found):
                 raise InputError(NO_UPLOAD)
             file.replace(target)
@@ -67,7 +67,7 @@ class Uploads:
     def sweep(self) -> None:
         """Delete what nobody has asked to be coloured for the time that uploads are kept, but not what is still arriving."""
         with self._lock:
-            arriving = {key for key, arrival in self._arrivals.items() if arrival.file is None}
+            arriving = {key for key, upload in self._uploads.items() if upload.file is None}
         for path in list(self.root.iterdir()):
             with contextlib.suppress(OSError):
                 if path.name not in arriving and time.time() - path.lstat().st_mtime > self._keep_s:
@@ -76,16 +76,16 @@ class Uploads:
 
     def _forget(self, key: str) -> None:
         with self._lock:
-            self._arrivals.pop(key, None)
+            self._uploads.pop(key, None)
         shutil.rmtree(self.root / key, ignore_errors=True)
 
 
-def _is_safe(arrival: Arrival) -> bool:
+def _is_safe(upload: Upload) -> bool:
     """Whether the file is there, regular, and by no link outside the upload's folder."""
-    if arrival.file is None:
+    if upload.file is None:
         return False
     try:
-        regular = stat.S_ISREG(arrival.file.lstat().st_mode)
-        return regular and arrival.file.resolve().is_relative_to(arrival.folder.parent.resolve() / arrival.key)
+        regular = stat.S_ISREG(upload.file.lstat().st_mode)
+        return regular and upload.file.resolve().is_relative_to(upload.folder.parent.resolve() / upload.key)
     except OSError:
         return False

@@ -8,42 +8,43 @@ from pathlib import Path
 
 import pytest
 
-from deoldify_video.web.jobs import Job, JobQueue
 from deoldify_video.web.limits import Limits
-from deoldify_video.web.visits import Visit, Visits
+from deoldify_video.web.queue import DeviceQueue, Run
+from deoldify_video.web.session import Session
+from deoldify_video.web.store import SessionStore
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
 
 @pytest.fixture
-def visits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Visits]:
-    """Where uploads go, in a temporary folder of the test's own."""
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionStore]:
+    """Where sessions are kept, in a temporary folder of the test's own."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with Visits(Limits()) as visits:
-        yield visits
+    with SessionStore(Limits()) as store:
+        yield store
 
 
 @pytest.fixture
-def arrive(visits: Visits) -> Callable[[Path], Visit]:
-    """Have a copy of a file uploaded."""
+def admit(store: SessionStore) -> Callable[..., Session]:
+    """Upload a copy of a file and open a session of it."""
 
-    def arrive(path: Path, name: str | None = None) -> Visit:
-        with visits.uploads.arriving() as arrival:
-            arrival.file = Path(shutil.copy(path, arrival.folder / (name or path.name)))
-        return visits.admit(arrival.file)
+    def admit(path: Path, name: str | None = None) -> Session:
+        with store.uploads.arriving() as upload:
+            upload.file = Path(shutil.copy(path, upload.folder / (name or path.name)))
+        return store.admit(upload.file)
 
-    return arrive
+    return admit
 
 
 @pytest.fixture
-def queue() -> Iterator[JobQueue]:
+def queue() -> Iterator[DeviceQueue]:
     """The device's queue; whatever is in it ends with the test."""
-    queue = JobQueue()
+    queue = DeviceQueue()
     yield queue
     queue.close()
 
 
 @pytest.fixture
-def job() -> Job:
-    """A job for work that is called without a queue."""
-    return Job()
+def run() -> Run:
+    """A run for work that is called without a queue."""
+    return Run()

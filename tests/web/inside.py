@@ -1,4 +1,4 @@
-"""What the page's application is made of and what gradio does in it without a guard before it, as JSON: `python inside.py PATH`.
+"""Lists the routes of the page, and tries what gradio does without a guard before it: JSON, by `python inside.py PATH`.
 
 In a process of its own, because gradio leaves sockets open.
 """
@@ -15,14 +15,13 @@ from typing import Any
 
 def main(path: str) -> None:
     """Print all routes as [method, path], and what comes of a forged upload of `path` when nothing but gradio checks it."""
-    from deoldify_video.web.desk import Desk
     from deoldify_video.web.limits import Limits
     from deoldify_video.web.server import build_app
-    from deoldify_video.web.visits import Visits
+    from deoldify_video.web.store import SessionStore
 
-    with Visits(Limits()) as visits:
-        os.environ["GRADIO_TEMP_DIR"] = str(visits.uploads.root)
-        app = build_app(Desk(visits), local=True)
+    with SessionStore(Limits()) as store:
+        os.environ["GRADIO_TEMP_DIR"] = str(store.uploads.root)
+        app = build_app(store, local=True)
         found = {"routes": sorted(set(routes(app.routes))), "events": asyncio.run(forge(app, path))}
     print(json.dumps(found))
 

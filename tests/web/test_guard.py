@@ -42,8 +42,8 @@ OPEN = {
     ("GET", "/static/{path:path}"),
     ("GET", "/theme.css"),
     ("GET", "/favicon.ico"),
-    ("GET", "/visit/{key}/whole"),
-    ("GET", "/visit/{key}/{name}"),
+    ("GET", "/session/{key}/whole"),
+    ("GET", "/session/{key}/{name}"),
     ("GET", "/gradio_api/app_id"),
     ("GET", "/gradio_api/heartbeat/{session_hash}"),
     ("GET", "/gradio_api/queue/data"),
@@ -157,7 +157,7 @@ def named(path, **others):
 
 def pictures(address, told):
     """The pictures to which the visitor is sent."""
-    found = sorted(set(re.findall(r"/visit/[\w-]+/[\w-]+\.jpg", told)))
+    found = sorted(set(re.findall(r"/session/[\w-]+/[\w-]+\.jpg", told)))
     answers = [ask(address, "GET", path) for path in found]
     assert {status for status, _ in answers} <= {200}
     return [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for _, data in answers]

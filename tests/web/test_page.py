@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from browser import browser, chromium, served
-from synth import colorfulness as colourfulness
-from synth import make_film, planes, sound_packets
+from synth import colorfulness, make_film, planes, sound_packets
 
 pytestmark = [
     pytest.mark.skipif(find_spec("gradio") is None, reason="the extra `web` is not installed"),
@@ -37,11 +36,11 @@ def chromium_browser():
 
 
 @pytest.fixture
-def visit(address, chromium_browser):
+def open_page(address, chromium_browser):
     """Opens the page as a new visitor; what it asks of other computers is an error."""
     contexts, strange = [], []
 
-    def visit(**options):
+    def open_page(**options):
         context = chromium_browser.new_context(**({"viewport": {"width": 1200, "height": 900}} | options))
         contexts.append(context)
         page = context.new_page()
@@ -52,7 +51,7 @@ def visit(address, chromium_browser):
         page.wait_for_selector("input[type=file]", state="attached")
         return page
 
-    yield visit
+    yield open_page
     for context in contexts:
         context.close()
     assert not strange
@@ -102,12 +101,12 @@ def download(page, path):
     return started.value.suggested_filename
 
 
-def mean_colour(path):
+def mean_color(path):
     return float(np.ptp(cv2.imread(str(path)).astype(int), axis=2).mean())
 
 
-def test_a_photo_is_coloured_compared_changed_and_taken_home(visit, photo, tmp_path):
-    page = visit()
+def test_a_photo_is_coloured_compared_changed_and_taken_home(open_page, photo, tmp_path):
+    page = open_page()
     drop(page, photo)
     page.wait_for_selector(".dv-slider")
     assert page.inner_text("#title").startswith("grandma.png")
@@ -134,7 +133,7 @@ def test_a_photo_is_coloured_compared_changed_and_taken_home(visit, photo, tmp_p
     download(page, tmp_path / "second.png")
     first, second = (cv2.imread(str(tmp_path / name)) for name in ("first.png", "second.png"))
     assert first.shape == second.shape == (60, 90, 3)
-    assert 0 < mean_colour(tmp_path / "second.png") < 0.5 * mean_colour(tmp_path / "first.png")
+    assert 0 < mean_color(tmp_path / "second.png") < 0.5 * mean_color(tmp_path / "first.png")
 
 
 def shown_share(page):
@@ -143,8 +142,8 @@ def shown_share(page):
     return 1 - float(re.search(r"([\d.]+)%\)", inset).group(1)) / 100
 
 
-def test_a_film_is_previewed_coloured_watched_and_taken_home_with_its_sound(visit, film, tmp_path):
-    page = visit()
+def test_a_film_is_previewed_coloured_watched_and_taken_home_with_its_sound(open_page, film, tmp_path):
+    page = open_page()
     drop(page, film)
     page.wait_for_selector(".dv-sheet")
     captions = page.locator(".dv-sheet figcaption strong").all_inner_texts()
@@ -157,7 +156,7 @@ def test_a_film_is_previewed_coloured_watched_and_taken_home_with_its_sound(visi
     assert download(page, tmp_path / "result.mp4") == "newsreel-colour.mp4"
     assert sound_packets(tmp_path / "result.mp4") == sound_packets(film)
     assert len(planes(tmp_path / "result.mp4")) == 50
-    assert colourfulness(tmp_path / "result.mp4") > 3
+    assert colorfulness(tmp_path / "result.mp4") > 3
     seen = page.evaluate("""async () => {
         const video = document.querySelector('video');
         video.muted = true;
@@ -168,8 +167,8 @@ def test_a_film_is_previewed_coloured_watched_and_taken_home_with_its_sound(visi
     assert seen == [128, 48, 2], "source and result beside each other, in one film"
 
 
-def test_a_job_that_is_stopped_frees_the_device(visit, long_film, photo):
-    page = visit()
+def test_a_run_that_is_stopped_frees_the_device(open_page, long_film, photo):
+    page = open_page()
     drop(page, long_film)
     begin_whole_film(page)
     page.get_by_role("button", name="Stop").click()
@@ -178,8 +177,8 @@ def test_a_job_that_is_stopped_frees_the_device(visit, long_film, photo):
     page.wait_for_selector(".dv-slider", timeout=20_000)
 
 
-def test_a_second_visitor_waits_and_is_next_when_the_first_closes_the_page(visit, long_film, photo):
-    first, second = visit(), visit()
+def test_a_second_visitor_waits_and_is_next_when_the_first_closes_the_page(open_page, long_film, photo):
+    first, second = open_page(), open_page()
     drop(first, long_film)
     begin_whole_film(first)
     drop(second, photo)
@@ -202,8 +201,8 @@ def test_the_end_of_the_server_ends_the_work_and_deletes_everything(chromium_bro
     assert not list(tmp_path.glob("deoldify-video-web-*"))
 
 
-def test_what_cannot_be_coloured_is_said_in_a_sentence(visit, tmp_path, photo):
-    page = visit()
+def test_what_cannot_be_coloured_is_said_in_a_sentence(open_page, tmp_path, photo):
+    page = open_page()
     text = tmp_path / "holiday.mp4"
     text.write_text("This is no film at all.\n" * 50)
     drop(page, text)
@@ -215,8 +214,8 @@ def test_what_cannot_be_coloured_is_said_in_a_sentence(visit, tmp_path, photo):
     assert page.locator("[role=alert]").count() == 0
 
 
-def test_a_file_that_is_too_large_is_refused_in_a_sentence(visit, tmp_path, photo):
-    page = visit()
+def test_a_file_that_is_too_large_is_refused_in_a_sentence(open_page, tmp_path, photo):
+    page = open_page()
     assert f"Files may have up to {MEGABYTES} MB" in page.inner_text("body")
     huge = tmp_path / "huge.mp4"
     with huge.open("wb") as file:
@@ -227,8 +226,8 @@ def test_a_file_that_is_too_large_is_refused_in_a_sentence(visit, tmp_path, phot
     page.wait_for_selector(".dv-slider")
 
 
-def test_names_are_text(visit, photo):
-    page = visit()
+def test_names_are_text(open_page, photo):
+    page = open_page()
     name = "<img src=x onerror=alert(1)>&amp;.png"
     drop(page, {"name": name, "mimeType": "image/png", "buffer": photo.read_bytes()})
     page.wait_for_selector(".dv-slider")
@@ -236,18 +235,18 @@ def test_names_are_text(visit, photo):
     assert page.inner_text("#title").startswith("img src=x onerror=alert(1)&amp;.png")
 
 
-def test_nothing_is_served_but_what_was_shown(visit, address, photo, tmp_path):
-    page = visit()
+def test_nothing_is_served_but_what_was_shown(open_page, address, photo, tmp_path):
+    page = open_page()
     drop(page, photo)
     page.wait_for_selector(".dv-slider")
     key = page.get_attribute(".dv-after", "src").split("/")[2]
-    assert page.request.get(f"{address}/visit/{key}/before.jpg").status == 200
+    assert page.request.get(f"{address}/session/{key}/before.jpg").status == 200
     (tmp_path / "secret.txt").write_text("secret")
     for wrong in (
-        f"/visit/{key}/grandma.png",
-        f"/visit/{key}/source/grandma.png",
-        f"/visit/{key}/..%2Flock",
-        "/visit/guess/before.jpg",
+        f"/session/{key}/grandma.png",
+        f"/session/{key}/source/grandma.png",
+        f"/session/{key}/..%2Flock",
+        "/session/guess/before.jpg",
         f"/gradio_api/file={tmp_path}/secret.txt",
         "/gradio_api/file=https://example.org/",
         "/gradio_api/proxy=https://example.org/",
@@ -260,8 +259,8 @@ def test_nothing_is_served_but_what_was_shown(visit, address, photo, tmp_path):
     assert not [part for part in config["dependencies"] if part["api_visibility"] == "public"]
 
 
-def test_it_works_by_keyboard_and_on_a_phone(visit, film):
-    page = visit(viewport={"width": 390, "height": 800}, has_touch=True, color_scheme="dark")
+def test_it_works_by_keyboard_and_on_a_phone(open_page, film):
+    page = open_page(viewport={"width": 390, "height": 800}, has_touch=True, color_scheme="dark")
     page.keyboard.press("Tab")
     with page.expect_file_chooser() as chooser:
         focus_on(page, "drop")

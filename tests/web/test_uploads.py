@@ -1,4 +1,4 @@
-"""What has arrived: each file in a folder of its own, had by its key alone, once."""
+"""Files that have arrived: each file in a folder of its own, had by its key alone, once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import time
 import pytest
 
 from deoldify_video.errors import InputError
-from deoldify_video.web.uploads import Uploads
+from deoldify_video.web.uploads import UploadStore
 
 
 @pytest.fixture
 def uploads(tmp_path):
-    return Uploads(tmp_path / "uploads", keep_s=3600)
+    return UploadStore(tmp_path / "uploads", keep_s=3600)
 
 
 @pytest.fixture
@@ -22,10 +22,10 @@ def arrived(uploads):
     """Have a file arrive; returns what is known of it."""
 
     def arrived(name="photo.png"):
-        with uploads.arriving() as arrival:
-            arrival.file = arrival.folder / name
-            arrival.file.write_bytes(b"photo")
-        return arrival
+        with uploads.arriving() as upload:
+            upload.file = upload.folder / name
+            upload.file.write_bytes(b"photo")
+        return upload
 
     return arrived
 
@@ -43,37 +43,37 @@ def test_an_upload_is_had_by_its_key_and_taken_once(uploads, arrived, tmp_path):
 
 
 def test_nothing_but_a_key_names_an_upload(uploads, arrived, tmp_path):
-    arrival = arrived()
+    upload = arrived()
     for guess in (
-        *(str(arrival.file), str(arrival.folder), f"{arrival.key}/photo.png", f"x/../{arrival.key}", f"./{arrival.key}"),
-        *("", ".", "..", "/", None, 0, True, [arrival.key], {"path": arrival.key}, "\0", "http://127.0.0.1/a.png"),
+        *(str(upload.file), str(upload.folder), f"{upload.key}/photo.png", f"x/../{upload.key}", f"./{upload.key}"),
+        *("", ".", "..", "/", None, 0, True, [upload.key], {"path": upload.key}, "\0", "http://127.0.0.1/a.png"),
     ):
         assert uploads.find(guess) is None, guess
     (uploads.root / "stray.png").write_bytes(b"of nobody")
     (tmp_path / "secret.png").write_bytes(b"secret")
-    beside = arrival.folder / "beside.png"
+    beside = upload.folder / "beside.png"
     beside.write_bytes(b"not handed out")
-    for path in (uploads.root / "stray.png", tmp_path / "secret.png", beside, arrival.folder, uploads.root):
+    for path in (uploads.root / "stray.png", tmp_path / "secret.png", beside, upload.folder, uploads.root):
         with pytest.raises(InputError, match="no such upload"):
             uploads.take(path, tmp_path / "taken.png")
     assert not (tmp_path / "taken.png").exists()
 
 
 def test_what_is_still_arriving_counts_for_nothing(uploads, tmp_path):
-    with uploads.arriving() as arrival:
-        (arrival.folder / "half.png").write_bytes(b"ph")
-        assert uploads.find(arrival.key) is None
+    with uploads.arriving() as upload:
+        (upload.folder / "half.png").write_bytes(b"ph")
+        assert uploads.find(upload.key) is None
         with pytest.raises(InputError):
-            uploads.take(arrival.folder / "half.png", tmp_path / "taken.png")
-        arrival.file = arrival.folder / "half.png"
+            uploads.take(upload.folder / "half.png", tmp_path / "taken.png")
+        upload.file = upload.folder / "half.png"
 
 
 def test_what_fails_to_arrive_leaves_nothing(uploads):
     def break_off():
-        with uploads.arriving() as arrival:
-            keys.append(arrival.key)
-            arrival.file = arrival.folder / "half.png"
-            arrival.file.write_bytes(b"ph")
+        with uploads.arriving() as upload:
+            keys.append(upload.key)
+            upload.file = upload.folder / "half.png"
+            upload.file.write_bytes(b"ph")
             raise OSError("broken off")
 
     keys = []
@@ -83,35 +83,35 @@ def test_what_fails_to_arrive_leaves_nothing(uploads):
     assert uploads.find(keys[0]) is None
 
 
-def become_link(arrival, secret):
-    arrival.file.unlink()
-    arrival.file.symlink_to(secret / "photo.png")
+def become_link(upload, secret):
+    upload.file.unlink()
+    upload.file.symlink_to(secret / "photo.png")
 
 
-def become_link_to_neighbour(arrival, secret):
-    neighbour = arrival.folder / "neighbour.png"
-    arrival.file.rename(neighbour)
-    arrival.file.symlink_to(neighbour)
+def become_link_to_neighbour(upload, secret):
+    neighbour = upload.folder / "neighbour.png"
+    upload.file.rename(neighbour)
+    upload.file.symlink_to(neighbour)
 
 
-def become_folder_elsewhere(arrival, secret):
-    arrival.file.unlink()
-    arrival.folder.rmdir()
-    arrival.folder.symlink_to(secret)
+def become_folder_elsewhere(upload, secret):
+    upload.file.unlink()
+    upload.folder.rmdir()
+    upload.folder.symlink_to(secret)
 
 
-def become_folder(arrival, secret):
-    arrival.file.unlink()
-    arrival.file.mkdir()
+def become_folder(upload, secret):
+    upload.file.unlink()
+    upload.file.mkdir()
 
 
-def become_pipe(arrival, secret):
-    arrival.file.unlink()
-    os.mkfifo(arrival.file)
+def become_pipe(upload, secret):
+    upload.file.unlink()
+    os.mkfifo(upload.file)
 
 
-def become_nothing(arrival, secret):
-    arrival.file.unlink()
+def become_nothing(upload, secret):
+    upload.file.unlink()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes in folders, and links only for administrators")
@@ -123,23 +123,23 @@ def test_only_a_regular_file_in_the_uploads_own_folder_counts(uploads, arrived, 
     secret = tmp_path / "secret"
     secret.mkdir()
     (secret / "photo.png").write_bytes(b"secret")
-    arrival = arrived()
-    change(arrival, secret)
-    assert uploads.find(arrival.key) is None
+    upload = arrived()
+    change(upload, secret)
+    assert uploads.find(upload.key) is None
     with pytest.raises(InputError, match="no such upload"):
-        uploads.take(arrival.file, tmp_path / "taken.png")
+        uploads.take(upload.file, tmp_path / "taken.png")
     assert not (tmp_path / "taken.png").exists()
     assert (secret / "photo.png").read_bytes() == b"secret"
 
 
 def test_of_two_who_take_the_same_one_gets_it(uploads, arrived, tmp_path):
     for number in range(20):
-        arrival, told, together = arrived(), [], threading.Barrier(2)
+        upload, told, together = arrived(), [], threading.Barrier(2)
 
-        def take(target, arrival=arrival, told=told, together=together):
+        def take(target, upload=upload, told=told, together=together):
             together.wait()
             try:
-                uploads.take(arrival.file, target)
+                uploads.take(upload.file, target)
             except InputError as error:
                 told.append(str(error))
 

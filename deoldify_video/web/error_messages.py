@@ -23,15 +23,15 @@ _WAYS = {
 UNFORESEEN = "Something went wrong inside the program; its terminal shows what. Try other settings, or another file."
 
 
-def sentence(error: Exception, source: Path) -> str:
+def error_message(error: Exception, source: Path) -> str:
     """The message of an error about the uploaded file `source`; what was not foreseen goes to the log."""
     if isinstance(error, DeoldifyVideoError):
-        return plain(str(error), source)
-    log.error("a job failed", exc_info=error)
+        return page_text(str(error), source)
+    log.error("a run failed", exc_info=error)
     return UNFORESEEN
 
 
-def plain(text: str, source: Path) -> str:
+def page_text(text: str, source: Path) -> str:
     """A message with the file's name in the place of its path, and the page's words in the place of options."""
     # Results lie in our folder as well, and begin with the same name.
     text = re.sub(rf"{re.escape(tempfile.gettempdir())}.*?[/\\](?={re.escape(source.stem)})", "", text)

@@ -1,4 +1,4 @@
-"""The queue of the device: one job at a time, places that can be asked for, jobs that stop."""
+"""The queue of the device: one run at a time, places that can be asked for, runs that stop."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from deoldify_video.errors import InputError, StoppedError, UsageError
 from deoldify_video.web.limits import MAX_WAITING
 
 
-class Work:
+class Looping:
     """Runs until it is let go, and notes when it began."""
 
     def __init__(self, began):
         self.began, self.started, self.go_on = began, threading.Event(), threading.Event()
 
-    def __call__(self, job):
+    def __call__(self, run):
         self.began.append(self)
         self.started.set()
         while not self.go_on.wait(0.002):
-            job.tell("working", 0.5)
+            run.tell("working", 0.5)
         return self
 
 
 def test_jobs_run_one_after_the_other_in_the_order_in_which_they_came(queue):
     began = []
-    works = [Work(began) for _ in range(3)]
-    jobs = [queue.submit(work) for work in works]
-    works[0].started.wait(5)
-    assert [queue.ahead_of(job) for job in jobs] == [0, 1, 2]
-    assert not works[1].started.is_set()
-    works[0].go_on.set()
-    works[1].started.wait(5)
-    assert jobs[0].result() is works[0]
-    assert [queue.ahead_of(job) for job in jobs] == [0, 0, 1]
-    for work in works[1:]:
-        work.go_on.set()
-    assert jobs[2].result() is works[2]
-    assert began == works
+    loops = [Looping(began) for _ in range(3)]
+    runs = [queue.submit(loop) for loop in loops]
+    loops[0].started.wait(5)
+    assert [queue.ahead_of(run) for run in runs] == [0, 1, 2]
+    assert not loops[1].started.is_set()
+    loops[0].go_on.set()
+    loops[1].started.wait(5)
+    assert runs[0].result() is loops[0]
+    assert [queue.ahead_of(run) for run in runs] == [0, 0, 1]
+    for loop in loops[1:]:
+        loop.go_on.set()
+    assert runs[2].result() is loops[2]
+    assert began == loops
 
 
 def test_a_running_job_that_is_stopped_frees_the_device(queue):
-    first, second = Work([]), Work([])
+    first, second = Looping([]), Looping([])
     running, waiting = queue.submit(first), queue.submit(second)
     first.started.wait(5)
     running.stop()
@@ -55,7 +55,7 @@ def test_a_running_job_that_is_stopped_frees_the_device(queue):
 
 
 def test_a_waiting_job_that_is_stopped_never_begins_and_gives_up_its_place(queue):
-    first, second, third = Work([]), Work([]), Work([])
+    first, second, third = Looping([]), Looping([]), Looping([])
     queue.submit(first)
     stopped, last = queue.submit(second), queue.submit(third)
     first.started.wait(5)
@@ -71,31 +71,31 @@ def test_a_waiting_job_that_is_stopped_never_begins_and_gives_up_its_place(queue
 
 
 def test_an_error_ends_its_own_job_only(queue):
-    def fail(job):
+    def fail(run):
         raise InputError("a.mp4 is empty.")
 
-    failed, fine = queue.submit(fail), queue.submit(lambda job: 7)
+    failed, fine = queue.submit(fail), queue.submit(lambda run: 7)
     assert fine.result() == 7
     with pytest.raises(InputError, match=r"a\.mp4 is empty"):
         failed.result()
 
 
 def test_a_job_tells_what_it_is_at(queue):
-    work = Work([])
-    job = queue.submit(work)
+    loop = Looping([])
+    run = queue.submit(loop)
     deadline = time.monotonic() + 5
-    while job.doing != "working" and time.monotonic() < deadline:
+    while run.doing != "working" and time.monotonic() < deadline:
         time.sleep(0.005)
-    assert (job.doing, job.share) == ("working", 0.5)
-    work.go_on.set()
+    assert (run.doing, run.share) == ("working", 0.5)
+    loop.go_on.set()
 
 
 def test_the_queue_has_an_end(queue):
-    work = Work([])
-    queue.submit(work)
-    waiting = [queue.submit(lambda job: None) for _ in range(MAX_WAITING)]
+    loop = Looping([])
+    queue.submit(loop)
+    waiting = [queue.submit(lambda run: None) for _ in range(MAX_WAITING)]
     with pytest.raises(UsageError, match=f"{MAX_WAITING} others are waiting"):
-        queue.submit(lambda job: None)
+        queue.submit(lambda run: None)
     waiting[0].stop()
-    queue.submit(lambda job: None)
-    work.go_on.set()
+    queue.submit(lambda run: None)
+    loop.go_on.set()

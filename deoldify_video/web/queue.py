@@ -1,4 +1,4 @@
-"""One job at a time on the device: a queue whose places can be asked for, and jobs that stop when they are told to."""
+"""One run at a time on the device: a queue whose places can be asked for, and runs that stop when they are told to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deoldify_video.errors import StoppedError, UsageError
 from deoldify_video.web.limits import MAX_WAITING
 
 
-class Job:
+class Run:
     """A piece of work. `doing` says in words what it is at, `share` how far that is, 0 to 1."""
 
     def __init__(self) -> None:
@@ -48,34 +48,34 @@ class Job:
             raise StoppedError("Stopped.") from None
 
 
-class JobQueue:
-    """Runs jobs one after the other, in the order in which they came."""
+class DeviceQueue:
+    """Gives the device to one run after the other, in the order in which they came."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "device")
-        self._jobs: list[Job] = []  # running or waiting
+        self._runs: list[Run] = []  # running or waiting
         self._lock = threading.Lock()
 
-    def submit(self, work: Callable[[Job], Any]) -> Job:
-        """Put `work` at the end of the queue; it is called with its job. Raises `UsageError` when too many wait."""
-        job = Job()
+    def submit(self, work: Callable[[Run], Any]) -> Run:
+        """Put `work` at the end of the queue; it is called with its run. Raises `UsageError` when too many wait."""
+        run = Run()
         with self._lock:
-            self._jobs = [other for other in self._jobs if not other.ended]
-            if len(self._jobs) > MAX_WAITING:
+            self._runs = [other for other in self._runs if not other.ended]
+            if len(self._runs) > MAX_WAITING:
                 raise UsageError(f"{MAX_WAITING} others are waiting already; come back in a while.")
-            job._future = self._pool.submit(work, job)
-            self._jobs.append(job)
-        return job
+            run._future = self._pool.submit(work, run)
+            self._runs.append(run)
+        return run
 
-    def ahead_of(self, job: Job) -> int:
-        """How many jobs come before `job`; 0: it is its turn, or over."""
+    def ahead_of(self, run: Run) -> int:
+        """How many runs come before `run`; 0: it is its turn, or over."""
         with self._lock:
-            waiting = [other for other in self._jobs if not other.ended]
-        return waiting.index(job) if job in waiting else 0
+            waiting = [other for other in self._runs if not other.ended]
+        return waiting.index(run) if run in waiting else 0
 
     def close(self) -> None:
-        """Stop all jobs and wait for the running one."""
+        """Stop all runs and wait for the running one."""
         with self._lock:
-            for job in self._jobs:
-                job.stop()
+            for run in self._runs:
+                run.stop()
         self._pool.shutdown(wait=True)

@@ -8,18 +8,16 @@ import av
 import cv2
 import numpy as np
 import pytest
-from synth import colorfulness as colourfulness
-from synth import make_film, planes, sound_packets
+from synth import colorfulness, make_film, planes, sound_packets
 
 from deoldify_video.errors import InputError, StoppedError
 from deoldify_video.media.photo_io import read_photo
 from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions, JobOptions
 from deoldify_video.photo import colorize_photo
 from deoldify_video.web import film as film_module
-from deoldify_video.web.film import FilmWork
-from deoldify_video.web.networks import Networks, installed_networks
-from deoldify_video.web.photo import VIEW_PX, PhotoWork
-from deoldify_video.web.sentences import UNFORESEEN, plain, sentence
+from deoldify_video.web.error_messages import UNFORESEEN, error_message, page_text
+from deoldify_video.web.networks import installed_networks
+from deoldify_video.web.photo import VIEW_PX
 from deoldify_video.web.sound import make_audible
 
 LOOK = ColorOptions(device="cpu", render_factor=7)
@@ -28,8 +26,8 @@ PALE = FilmOptions(color=replace(LOOK, saturation=0.5))
 
 
 @pytest.fixture
-def networks(stub_spec):
-    return Networks()
+def networks(stub_spec, store):
+    return store.networks
 
 
 @pytest.fixture
@@ -41,8 +39,8 @@ def photo(tmp_path):
 
 
 @pytest.fixture
-def photo_work(photo, arrive, networks):
-    return PhotoWork(arrive(photo), networks)
+def photo_session(photo, admit, networks):
+    return admit(photo)
 
 
 @pytest.fixture
@@ -52,66 +50,66 @@ def asked(networks):
     return lambda: sum(network.batches)
 
 
-def colour_of(path):
+def color_of(path):
     return float(np.ptp(cv2.imread(str(path)).astype(int), axis=2).mean())
 
 
-def test_style_and_strength_need_no_network_other_settings_do(photo_work, asked, job):
-    photo_work.colour(job, LOOK)
+def test_style_and_strength_need_no_network_other_settings_do(photo_session, asked, run):
+    photo_session.color(run, LOOK)
     assert asked() == 1
     bolder = replace(LOOK, style="vibrant", saturation=2.0)
-    assert photo_work.has(bolder)
-    photo_work.view(bolder)
+    assert photo_session.has(bolder)
+    photo_session.view(bolder)
     assert asked() == 1
     finer = replace(LOOK, render_factor=8)
-    assert not photo_work.has(finer)
-    photo_work.colour(job, finer)
+    assert not photo_session.has(finer)
+    photo_session.color(run, finer)
     assert asked() == 2
 
 
-def test_only_so_many_answers_are_kept_and_never_the_one_that_is_viewed_is_dropped(photo_work, job):
+def test_only_so_many_answers_are_kept_and_never_the_one_that_is_viewed_is_dropped(photo_session, run):
     looks = [replace(LOOK, render_factor=factor) for factor in range(7, 21)]
     for look in looks:
-        photo_work.colour(job, look)
-        assert photo_work.whole() is not None
-    assert [photo_work.has(look) for look in looks] == [False] * 2 + [True] * 12
+        photo_session.color(run, look)
+        assert photo_session.whole() is not None
+    assert [photo_session.has(look) for look in looks] == [False] * 2 + [True] * 12
 
 
-def test_the_view_follows_the_strength_and_only_the_last_ones_are_kept(photo_work, job, visits):
-    addresses = [photo_work.colour(job, LOOK)]
-    addresses += [photo_work.view(replace(LOOK, saturation=strength)) for strength in (0.0, 0.5, 2.0)]
-    files = [visits.file(*address.split("/")[2:]) for address in addresses]
+def test_the_view_follows_the_strength_and_only_the_last_ones_are_kept(photo_session, run, store):
+    addresses = [photo_session.color(run, LOOK)]
+    addresses += [photo_session.view(replace(LOOK, saturation=strength)) for strength in (0.0, 0.5, 2.0)]
+    files = [store.file(*address.split("/")[2:]) for address in addresses]
     assert files[:2] == [None, None]
-    faint, strong = (colour_of(path) for path in files[2:])
+    faint, strong = (color_of(path) for path in files[2:])
     assert strong > 1.5 * faint > 0
     assert cv2.imread(str(files[3])).shape == (56, VIEW_PX, 3)
 
 
-def test_the_photo_to_take_home_is_whole_deep_and_as_it_was_viewed(photo, photo_work, job):
-    assert photo_work.whole() is None
-    photo_work.colour(job, LOOK)
-    path = photo_work.whole()
+def test_the_photo_to_take_home_is_whole_deep_and_as_it_was_viewed(photo, photo_session, run):
+    assert photo_session.whole() is None
+    photo_session.color(run, LOOK)
+    path = photo_session.whole()
     assert path.name == "grandma-colour.png"
     result = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert (result.dtype, result.shape) == (np.uint16, (60, 1500, 3))
     np.testing.assert_allclose(read_photo(path).light, read_photo(photo).light, atol=1e-3)
-    first = colour_of(path)
-    photo_work.view(replace(LOOK, saturation=0.3))
-    assert colour_of(photo_work.whole()) < 0.5 * first
+    first = color_of(path)
+    photo_session.view(replace(LOOK, saturation=0.3))
+    assert color_of(photo_session.whole()) < 0.5 * first
 
 
-def test_the_photo_to_take_home_is_what_the_command_makes_of_it(photo_work, photo, job, stub_spec, tmp_path):
-    photo_work.colour(job, LOOK)
+def test_the_photo_to_take_home_is_what_the_command_makes_of_it(photo_session, photo, run, stub_spec, tmp_path):
+    photo_session.color(run, LOOK)
     report = colorize_photo(photo, tmp_path / "command.png", FilmOptions(color=LOOK))
     assert report.render_factor == 7
-    page, command = (cv2.imread(str(path)).astype(int) for path in (photo_work.whole(), tmp_path / "command.png"))
+    page, command = (cv2.imread(str(path)).astype(int) for path in (photo_session.whole(), tmp_path / "command.png"))
     assert np.abs(page - command).mean() < 1
 
 
-def test_a_photo_that_is_damaged_is_refused(arrive, networks, photo):
+def test_a_photo_that_is_damaged_is_refused(admit, networks, photo):
     photo.write_bytes(photo.read_bytes()[:200])
     with pytest.raises(InputError):
-        PhotoWork(arrive(photo), networks)
+        admit(photo)
 
 
 @pytest.fixture
@@ -119,43 +117,43 @@ def film(tmp_path):
     return make_film(tmp_path / "newsreel.mp4", frames=60, shots=2)
 
 
-def test_a_preview_shows_the_source_and_every_choice(film, arrive, networks, job, visits):
-    sheet = FilmWork(arrive(film), networks).sheet(job, LOOK)
-    assert [column.choice for column in sheet.columns] == ["Before", "Detail 10", "Detail 16", "Detail 21", "Detail 28"]
-    colours = [colour_of(visits.file(*column.address.split("/")[2:])) for column in sheet.columns]
+def test_a_preview_shows_the_source_and_every_choice(film, admit, networks, run, store):
+    found = admit(film).make_preview(run, LOOK)
+    assert [candidate.name for candidate in found.candidates] == ["Before", "Detail 10", "Detail 16", "Detail 21", "Detail 28"]
+    colours = [color_of(store.file(*candidate.address.split("/")[2:])) for candidate in found.candidates]
     assert colours[0] < 1
     assert min(colours[1:]) > 5
-    assert job.share == 1.0
+    assert run.share == 1.0
 
 
-def test_the_first_seconds_and_the_whole_come_with_their_sound(film, arrive, networks, job, visits, monkeypatch):
+def test_the_first_seconds_and_the_whole_come_with_their_sound(film, admit, networks, run, store, monkeypatch):
     monkeypatch.setattr(film_module, "EXCERPT_S", 1.0)
-    work = FilmWork(arrive(film), networks)
+    session = admit(film)
     for whole, frames, name in ((False, 25, "newsreel-first-1-seconds-colour.mp4"), (True, 60, "newsreel-colour.mp4")):
-        made = work.colour(job, FILM, whole=whole)
-        result, view = (visits.file(*address.split("/")[2:]) for address in (made.download, made.view))
+        made = session.color(run, FILM, whole=whole)
+        result, view = (store.file(*address.split("/")[2:]) for address in (made.download, made.view))
         assert (made.name, made.frames, made.size_bytes) == (name, frames, result.stat().st_size)
         assert len(planes(result)) == len(planes(view)) == frames
         assert planes(view)[0].shape == (48, 128)
-        assert colourfulness(result) > 3
+        assert colorfulness(result) > 3
         packets = sound_packets(result)
         assert packets == sound_packets(film)[: len(packets)]
     assert packets == sound_packets(film)
 
 
-def test_what_is_made_already_is_not_made_again(film, arrive, networks, job, asked):
-    work = FilmWork(arrive(film), networks)
-    first = work.colour(job, FILM, whole=True)
+def test_what_is_made_already_is_not_made_again(film, admit, networks, run, asked):
+    session = admit(film)
+    first = session.color(run, FILM, whole=True)
     frames = asked()
-    assert work.colour(job, FILM, whole=True) is first
+    assert session.color(run, FILM, whole=True) is first
     assert asked() == frames
-    assert work.colour(job, PALE, whole=True) != first
+    assert session.color(run, PALE, whole=True) != first
     assert asked() == 2 * frames
 
 
-def test_a_film_that_was_stopped_goes_on_and_with_other_settings_begins_anew(film, arrive, networks, job, asked, monkeypatch):
+def test_a_film_that_was_stopped_goes_on_and_with_other_settings_begins_anew(film, admit, networks, run, asked, monkeypatch):
     monkeypatch.setattr("deoldify_video.film.pipeline.MIN_SEGMENT_FRAMES", 10)
-    work = FilmWork(arrive(film), networks)
+    session = admit(film)
 
     def stop_late(doing, share):
         if "frame 50" in doing:
@@ -163,19 +161,19 @@ def test_a_film_that_was_stopped_goes_on_and_with_other_settings_begins_anew(fil
 
     for options, fewer in ((FILM, True), (PALE, False)):
         with monkeypatch.context() as patch:
-            patch.setattr(job, "tell", stop_late)
+            patch.setattr(run, "tell", stop_late)
             with pytest.raises(StoppedError):
-                work.colour(job, FILM, whole=True)
+                session.color(run, FILM, whole=True)
         before = asked()
-        assert work.colour(job, options, whole=True).frames == 60
+        assert session.color(run, options, whole=True).frames == 60
         assert (asked() - before < 60) is fewer
-        work = FilmWork(arrive(film), networks)
+        session = admit(film)
 
 
-def test_what_mp4_cannot_hold_goes_into_matroska_and_is_heard_all_the_same(tmp_path, arrive, networks, job, visits):
+def test_what_mp4_cannot_hold_goes_into_matroska_and_is_heard_all_the_same(tmp_path, admit, networks, run, store):
     film = make_film(tmp_path / "old.mkv", frames=25, audio="pcm_u8")
-    made = FilmWork(arrive(film), networks).colour(job, FILM, whole=True)
-    result, view = (visits.file(*address.split("/")[2:]) for address in (made.download, made.view))
+    made = admit(film).color(run, FILM, whole=True)
+    result, view = (store.file(*address.split("/")[2:]) for address in (made.download, made.view))
     assert made.name == "old-colour.mkv"
     assert sound_packets(result) == sound_packets(film)
     assert sound_codec(view) == "aac"
@@ -205,38 +203,36 @@ def test_a_silent_film_stays_silent(tmp_path):
     assert make_audible(film, film) is False
 
 
-def test_a_film_in_colour_is_refused_in_the_words_of_the_page(film, arrive, networks, job, visits):
-    first = FilmWork(arrive(film), networks).colour(job, FILM, whole=True)
-    visit = arrive(visits.file(*first.download.split("/")[2:]), "new.mp4")
-    work = FilmWork(visit, networks)
+def test_a_film_in_colour_is_refused_in_the_words_of_the_page(film, admit, networks, run, store):
+    first = admit(film).color(run, FILM, whole=True)
+    session = admit(store.file(*first.download.split("/")[2:]), "new.mp4")
     with pytest.raises(InputError) as caught:
-        work.colour(job, FILM, whole=True)
-    said = sentence(caught.value, visit.source)
+        session.color(run, FILM, whole=True)
+    said = error_message(caught.value, session.source)
     assert said == "“new.mp4” is in colour already; tick “Replace colours that are there already”."
-    assert work.colour(job, replace(FILM, job=JobOptions(force=True)), whole=True).frames == 60
+    assert session.color(run, replace(FILM, job=JobOptions(force=True)), whole=True).frames == 60
 
 
-def test_an_interlaced_film_says_what_to_tick_and_is_made_whole_where_that_is_ticked(tmp_path, arrive, networks, job):
-    visit = arrive(make_film(tmp_path / "tape.mp4", frames=25, options={"x264-params": "tff=1"}))
-    work = FilmWork(visit, networks)
-    (warning,) = work.colour(job, FILM, whole=True).warnings
+def test_an_interlaced_film_says_what_to_tick_and_is_made_whole_where_that_is_ticked(tmp_path, admit, networks, run):
+    session = admit(make_film(tmp_path / "tape.mp4", frames=25, options={"x264-params": "tff=1"}))
+    (warning,) = session.color(run, FILM, whole=True).warnings
     said = "The film is interlaced and is kept so; tick “Take the comb lines out of an interlaced film”."
-    assert plain(warning, visit.source) == said
-    assert work.colour(job, replace(FILM, decode=DecodeOptions(deinterlace=True)), whole=True).warnings == []
+    assert page_text(warning, session.source) == said
+    assert session.color(run, replace(FILM, decode=DecodeOptions(deinterlace=True)), whole=True).warnings == []
 
 
-def test_messages_name_files_and_not_places(visits):
-    source = visits.root / "key" / "source" / "my film.mp4"
+def test_messages_name_files_and_not_places(store):
+    source = store.root / "key" / "source" / "my film.mp4"
     result = source.parent.parent / "my film-colour.mp4"
     assert (
-        plain(f"{result} cannot be written: the disk is full.", source)
+        page_text(f"{result} cannot be written: the disk is full.", source)
         == "My film-colour.mp4 cannot be written: the disk is full."
     )
-    assert plain(f"{source} is empty (0 bytes).", source) == "“my film.mp4” is empty (0 bytes)."
+    assert page_text(f"{source} is empty (0 bytes).", source) == "“my film.mp4” is empty (0 bytes)."
 
 
-def test_what_nobody_foresaw_is_logged_and_told_without_its_details(visits, caplog):
-    assert sentence(ZeroDivisionError("secret"), visits.root / "a.mp4") == UNFORESEEN
+def test_what_nobody_foresaw_is_logged_and_told_without_its_details(store, caplog):
+    assert error_message(ZeroDivisionError("secret"), store.root / "a.mp4") == UNFORESEEN
     assert "secret" in caplog.text
 
 
