@@ -88,9 +88,10 @@ def test_the_public_names_of_the_readme_can_be_imported():
                 assert hasattr(deoldify_video, name.strip()), f"{page.name} imports {name}"
 
 
-def test_every_public_name_exists():
-    for name in deoldify_video.__all__:
-        assert getattr(deoldify_video, name) is not None
+def test_every_public_name_is_there_and_is_what_it_says():
+    values = {name: getattr(deoldify_video, name) for name in deoldify_video.__all__}
+    assert re.fullmatch(r"\d+\.\d+\.\d+", values.pop("__version__"))
+    assert [value.__name__ for value in values.values()] == [*values]
     with pytest.raises(AttributeError, match="nonesuch"):
         _ = deoldify_video.nonesuch
 

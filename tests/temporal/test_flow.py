@@ -1,7 +1,12 @@
 """Optical flow, warping and occlusion on pictures whose motion is known."""
 
+import sys
+from types import SimpleNamespace
+
+import cv2
 import numpy as np
 import pytest
+import torch
 from moving_pictures import pan
 
 from deoldify_video.errors import DependencyError, UsageError
@@ -104,11 +109,51 @@ def test_an_unknown_flow_is_a_usage_error():
         make_flow("guess")
 
 
-def test_raft_without_its_library_says_what_to_do():
-    try:
-        import torchvision  # noqa: F401
-    except ImportError:
-        with pytest.raises(DependencyError, match="torchvision"):
-            make_flow("raft")
-    else:
-        pytest.skip("torchvision is installed")
+class Raft(torch.nn.Module):
+    """Stands for torchvision's network: its signature, and one shift for the whole picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, first, second):
+        self.seen += [first, second]
+        (dx, dy), _ = cv2.phaseCorrelate(first[0, 0].numpy(), second[0, 0].numpy())
+        flow = torch.tensor([dx, dy]).float().view(1, 2, 1, 1).expand(-1, -1, *first.shape[2:])
+        return [torch.zeros_like(flow), flow]  # from coarse to fine
+
+
+@pytest.fixture
+def torchvision(monkeypatch):
+    """The library with that network in it, wherever the tests run."""
+    library = SimpleNamespace(Raft_Small_Weights=SimpleNamespace(DEFAULT="default"), raft=Raft(), asked=[])
+    library.raft_small = lambda weights: library.asked.append(weights) or library.raft
+    for name in ("torchvision", "torchvision.models", "torchvision.models.optical_flow"):
+        monkeypatch.setitem(sys.modules, name, library)
+    return library
+
+
+@pytest.mark.parametrize(("size", "seen"), [((100, 50), (128, 128)), ((203, 141), (200, 144))])
+def test_raft_sees_pictures_that_it_can_take_and_its_flow_fits_ours(torchvision, size, seen):
+    first, second = (cv2.resize(frame, size) for frame in pan("astronaut", 2, step=(6.0, 3.0), start=(60.0, 60.0)))
+    height, width = pan("astronaut", 1)[0].shape
+    flow = make_flow("raft")(first, second)
+    assert flow.dtype == np.float32
+    assert flow.shape == (size[1], size[0], 2)
+    np.testing.assert_allclose(flow[0, 0], (-6.0 * size[0] / width, -3.0 * size[1] / height), atol=0.5)
+    assert torchvision.asked == ["default"]
+    for picture in torchvision.raft.seen:
+        assert picture.shape == (1, 3, seen[1], seen[0])
+        assert -1 <= picture.min() < -0.5 < 0.5 < picture.max() <= 1
+
+
+def test_raft_without_its_library_or_weights_says_what_to_do(torchvision, monkeypatch):
+    def offline(weights):
+        raise OSError("no route to host")
+
+    torchvision.raft_small = offline
+    with pytest.raises(DependencyError, match=r"no route to host.*the flow 'dis'"):
+        make_flow("raft")
+    monkeypatch.setitem(sys.modules, "torchvision.models.optical_flow", None)
+    with pytest.raises(DependencyError, match=r"torchvision library.*the flow 'dis'"):
+        make_flow("raft")
