@@ -18,7 +18,7 @@ from deoldify_video.color.yuv import SampleRange, luma_to_gray
 from deoldify_video.errors import InputError
 from deoldify_video.media.deinterlace import deinterlaced
 from deoldify_video.media.frame import FilmFrame
-from deoldify_video.media.probe import MAX_PIXELS, MediaInfo, film_stream
+from deoldify_video.media.probe import MAX_PIXELS, MediaInfo, VideoInfo, film_stream
 from deoldify_video.media.timing import PtsClock, rising
 from deoldify_video.options import DecodeOptions
 
@@ -86,6 +86,11 @@ def has_luma_plane(pix_fmt: str) -> bool:
     return pix_fmt.startswith(PLANAR_LUMA) and not pix_fmt.endswith("be") and not pix_fmt.startswith("yuyv")
 
 
+def output_is_full_range(video: VideoInfo) -> bool:
+    """Whether the luma that a reader gives has full range: where there is no Y' plane, it is computed in limited range."""
+    return video.full_range and has_luma_plane(video.pix_fmt)
+
+
 @dataclass(frozen=True)
 class Window:
     """A rectangle of the coded picture: the part that shows something, without black borders. Even numbers of samples."""
@@ -131,7 +136,7 @@ class FilmReader:
         # Where there is no Y' plane (RGB, packed formats) one is computed once, in the matrix that the output will name.
         self.convert_to = None if has_luma_plane(video.pix_fmt) else ("yuv444p" if video.depth <= 8 else "yuv444p12le")
         self.depth = video.depth if self.convert_to is None else (8 if video.depth <= 8 else 12)
-        self.full_range = video.full_range if self.convert_to is None else False
+        self.full_range = output_is_full_range(video)
 
     def __iter__(self) -> Iterator[FilmFrame]:
         video = self.info.video

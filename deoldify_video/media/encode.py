@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from deoldify_video.errors import DependencyError, UsageError
 from deoldify_video.media.files import output_errors
-from deoldify_video.media.probe import RANGE_FULL, RANGE_LIMITED, MediaInfo
+from deoldify_video.media.probe import BOTTOM_FIRST, RANGE_FULL, RANGE_LIMITED, MediaInfo
 from deoldify_video.options import EncodeOptions
 
-BOTTOM_FIRST = (3, 4)  # FFmpeg's numbers (libavcodec/defs.h) of field orders that show the bottom field first
 SEGMENT_TIME_BASE = Fraction(1, 1000)  # Matroska's; one tick is one frame here
 
 

@@ -14,6 +14,7 @@ from av.bitstream import BitStreamFilterContext, bitstream_filters_available
 
 from deoldify_video.errors import InputError
 from deoldify_video.media.files import output_errors
+from deoldify_video.media.matroska import ROOM, write_pixel_aspect
 from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art
 from deoldify_video.media.streams import add_copy, can_hold, kept_tags
 from deoldify_video.media.timing import decode_stamps
@@ -116,6 +117,8 @@ def write_film(info: MediaInfo, film: EncodedFilm, output: Path, format_name: st
             pending.stream = streams[picture.index]
             target.mux(pending)
             pending = next(pictures, None)
+    if _needs_room(format_name, info):
+        write_pixel_aspect(output, info.video.sar)
     return stats
 
 
@@ -124,11 +127,18 @@ def _add_picture(target: Any, segment: Any, info: MediaInfo, source: Any) -> Any
     stream.time_base = info.video.time_base
     stream.sample_aspect_ratio = info.video.sar
     stream.disposition = source.disposition
-    tags = kept_tags(source.metadata)
+    tags = kept_tags(source.metadata, target.format.name)
     stream.metadata.update({key: value for key, value in tags.items() if not key.upper().startswith(STATISTICS_TAGS)})
-    if info.video.rotation_deg:
-        stream.set_display_rotation(info.video.rotation_deg)
+    if info.video.rotation_deg or info.video.mirrored:
+        stream.set_display_rotation(info.video.rotation_deg, hflip=info.video.mirrored)
+    if _needs_room(target.format.name, info):
+        stream.metadata["title"] = stream.metadata.get("title", "") + ROOM
     return stream
+
+
+def _needs_room(format_name: str, info: MediaInfo) -> bool:
+    """Whether the pixel aspect goes into the finished file."""
+    return format_name in WITHOUT_DECODE_STAMPS and info.video.sar != 1
 
 
 def _is_carried_otherwise(stream: Any, source: Any) -> bool:
@@ -140,7 +150,7 @@ def _is_carried_otherwise(stream: Any, source: Any) -> bool:
 
 def _describe(target: Any, source: Any, span: Span, provenance: str) -> None:
     """Metadata and chapters of the whole film, and the remark behind the comment that it may have."""
-    metadata = kept_tags(source.metadata)
+    metadata = kept_tags(source.metadata, target.format.name)
     if provenance:
         key = next((key for key in metadata if key.lower() == "comment"), "comment")
         metadata[key] = f"{metadata[key]} | {provenance}" if metadata.get(key) else provenance

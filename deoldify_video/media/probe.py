@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +26,7 @@ MATRIX_NUMBERS = {"bt709": 1, "bt601": 6, "bt2020": 9}  # those we choose where 
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 TOP_FIELD_FIRST = 2  # assumed of interlaced film that does not say: all but DV
 FIELD_ORDERS = (2, 3, 4, 5)  # FFmpeg's numbers (libavcodec/defs.h) of interlaced film: which field is coded and shown first
+BOTTOM_FIRST = (3, 4)  # of these, those that show the bottom field first
 INTERLACED = "the film is interlaced and is kept so; --deinterlace makes whole pictures of its fields."
 RANGE_FULL, RANGE_LIMITED = 2, 1
 
@@ -41,7 +44,8 @@ class StreamInfo:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """The film's picture stream. `rotation_deg` is what a player turns the picture by, counter-clockwise, 0..270;
+    """The film's picture stream. `rotation_deg` is what a player turns the picture by, counter-clockwise, 0..270; where it is
+    `mirrored`, left and right change places after that;
     `matrix` is the name of the colour matrix, `colorspace` FFmpeg's number for it (libavutil/pixfmt.h);
     `field_order` is FFmpeg's number (libavcodec/defs.h) for interlaced film, 0 for whole pictures.
     """
@@ -65,6 +69,7 @@ class VideoInfo:
     frames: int
     interlaced: bool
     field_order: int = 0
+    mirrored: bool = False
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -169,6 +174,7 @@ def _video_info(path: Path, container: av.container.InputContainer, stream: Vide
     matrix = MATRIX_NAMES.get(context.colorspace) or ("bt709" if height >= 720 else "bt601")
     frame_rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     first = _first_frame(container, stream)
+    rotation_deg, mirrored = _orientation(first)
     interlaced = context.field_order in FIELD_ORDERS or (first is not None and first.interlaced_frame)
     if first is not None and first.color_trc in HDR_TRANSFERS:
         raise _hdr_error(path, first.color_trc)
@@ -180,7 +186,7 @@ def _video_info(path: Path, container: av.container.InputContainer, stream: Vide
         pix_fmt=pix_fmt,
         depth=depth,
         sar=Fraction(stream.sample_aspect_ratio or 1),
-        rotation_deg=round(first.rotation / 90) * 90 % 360 if first else 0,
+        rotation_deg=rotation_deg,
         matrix=matrix,
         colorspace=context.colorspace if context.colorspace in MATRIX_NAMES else MATRIX_NUMBERS[matrix],
         full_range=_is_full_range(pix_fmt, context.color_range, context.codec.canonical_name),
@@ -192,8 +198,22 @@ def _video_info(path: Path, container: av.container.InputContainer, stream: Vide
         frames=stream.frames,
         interlaced=interlaced,
         field_order=0 if not interlaced else context.field_order if context.field_order in FIELD_ORDERS else TOP_FIELD_FIRST,
+        mirrored=mirrored,
         warnings=(INTERLACED,) if interlaced else (),
     )
+
+
+def _orientation(frame: av.VideoFrame | None) -> tuple[int, bool]:
+    """By how many degrees a player turns the picture, and whether it mirrors it after that, by the display matrix
+    (libavutil/display.h: two rows of a, b, u and c, d, v, then x, y, w).
+    """
+    data: Any = frame.side_data.get("DISPLAYMATRIX") if frame else None
+    if data is None:
+        return 0, False
+    a, b, _, c, d, *_ = struct.unpack("=9i", memoryview(data))
+    mirrored = a * d - b * c < 0
+    degrees = -math.degrees(math.atan2(b, -a if mirrored else a))
+    return round(degrees / 90) * 90 % 360, mirrored
 
 
 def _hdr_error(path: Path, transfer: int) -> InputError:

@@ -11,6 +11,7 @@ import av.error
 
 from deoldify_video.errors import UsageError
 from deoldify_video.media.formats import CONTAINERS
+from deoldify_video.media.languages import three_letter_language
 from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art
 
 # FFmpeg writes anything into a transport stream, as private data that no player shows.
@@ -37,6 +38,7 @@ PICTURE_FILES = {
     "bmp": ("bmp", "image/bmp"),
     "gif": ("gif", "image/gif"),
 }
+ANY_LANGUAGE = ("matroska", "webm")  # formats whose language tags may be of any kind
 WITH_CHAPTERS = ("mp4", "mov", "matroska", "webm")
 WITH_VARIABLE_RATE = ("mp4", "mov", "matroska", "webm", "mpegts")
 
@@ -114,15 +116,17 @@ def add_copy(target: Any, stream: Any) -> Any:
     if stream.time_base:
         copy.time_base = stream.time_base
     copy.disposition = stream.disposition
-    copy.metadata.update(kept_tags(stream.metadata))
+    copy.metadata.update(kept_tags(stream.metadata, target.format.name))
     return copy
 
 
-def kept_tags(metadata: dict[str, str]) -> dict[str, str]:
+def kept_tags(metadata: dict[str, str], format_name: str) -> dict[str, str]:
     """Tags that still hold in a new file: what the old file said about itself is left out, an MP4 track's `name` is a title."""
     tags = {key: value for key, value in metadata.items() if key.upper() not in OUTDATED_TAGS}
     if "name" in tags:
         tags.setdefault("title", tags["name"])
+    if "language" in tags and format_name not in ANY_LANGUAGE:
+        tags["language"] = three_letter_language(tags["language"])
     return tags
 
 

@@ -1,4 +1,4 @@
-"""Reads a finished film back and compares it with its source: every frame there, at its time; every other stream bit for bit."""
+"""Reads a finished film back and compares it with its source: every frame at its time, its shape, other streams bit for bit."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ import av
 import av.error
 
 from deoldify_video.errors import InputError
-from deoldify_video.media.decode import FilmReader
+from deoldify_video.media.decode import FilmReader, output_is_full_range
 from deoldify_video.media.mux import MuxStats, Span, copied_packets
-from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art, probe
+from deoldify_video.media.probe import BOTTOM_FIRST, MediaInfo, VideoInfo, film_stream, is_cover_art, probe
 from deoldify_video.options import DecodeOptions
 
 ADTS_SYNC = 0xFFF  # transport streams carry AAC with a header of its own on every packet
+ASPECT_TOLERANCE = Fraction(1, 1000)  # H.264 and HEVC have sixteen bits for each side of the pixel aspect
+UNSPECIFIED = (0, 2)  # of FFmpeg's numbers of primaries and transfers (libavutil/pixfmt.h)
 COMPARED = ("video", "audio", "subtitle", "cover art", "attachment")
 
 
@@ -112,6 +114,7 @@ def verify_film(
         problems.append(f"its frames are up to {worst:.3f} s away from their time.")
     elif found and pictures.end_s > found[-1] and abs(duration - wanted) > tolerance + float(1 / video.frame_rate):
         problems.append(f"its picture lasts {duration:.3f} s instead of {wanted:.3f} s.")
+    problems += compare_pictures(info, new, deinterlaced=options.deinterlace)
     streams = []
     originals = _read_copied(info, span)
     for kind in COMPARED:
@@ -121,6 +124,37 @@ def verify_film(
         for before, after in zip(old, copies, strict=False):
             streams.append(_compare(before, after, shift, problems))
     return Verdict(len(found), len(expected), worst, shift, duration, wanted, streams, problems)
+
+
+def compare_pictures(old: MediaInfo, new: MediaInfo, *, deinterlaced: bool) -> list[str]:
+    """How a film shows otherwise than its source, as sentences: pixel aspect, turning, mirroring, colour tags, order of fields."""
+    before, after = old.video, new.video
+    problems = []
+    if abs(after.sar / before.sar - 1) > ASPECT_TOLERANCE:
+        problems.append(f"its pixel aspect is {after.sar} instead of {before.sar}.")
+    if (after.rotation_deg, after.mirrored) != (before.rotation_deg, before.mirrored):
+        problems.append(f"it is {_turned(after)} instead of {_turned(before)}.")
+    if after.colorspace != before.colorspace:
+        problems.append(f"its colour matrix is {after.matrix} instead of {before.matrix}.")
+    if after.full_range != output_is_full_range(before):
+        problems.append("its range of codes is another one.")
+    for name in ("color_primaries", "color_trc"):
+        if getattr(before, name) not in UNSPECIFIED and getattr(after, name) != getattr(before, name):
+            problems.append(f"its tag {name} is {getattr(after, name)} instead of {getattr(before, name)}.")
+    order = 0 if deinterlaced else before.field_order
+    if (order == 0, order in BOTTOM_FIRST) != (after.field_order == 0, after.field_order in BOTTOM_FIRST):
+        problems.append(f"it is {_fields(after.field_order)} instead of {_fields(order)}.")
+    return problems
+
+
+def _turned(video: VideoInfo) -> str:
+    return f"turned by {video.rotation_deg} degrees" + (" and mirrored" if video.mirrored else "")
+
+
+def _fields(order: int) -> str:
+    if not order:
+        return "kept as whole pictures"
+    return f"interlaced with the {'bottom' if order in BOTTOM_FIRST else 'top'} field first"
 
 
 def source_pts(info: MediaInfo, options: DecodeOptions, frames: int) -> tuple[list[int], int]:
