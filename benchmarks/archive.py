@@ -105,7 +105,7 @@ def with_executor(executor: Executor, films: Sequence[tuple[Path, Path]], option
         for number, (source, target) in enumerate(films):
             while number > 0 and began is None:
                 yield None
-            yield Task(number, "film", source, target, options, auto_factor=False)
+            yield Task(number, "film", source, target, options)
         while done < len(films):
             yield None
 

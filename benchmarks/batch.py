@@ -83,7 +83,7 @@ def many_rows(rows: int, out: Path) -> None:
             " SELECT '/none/' || i || '.png', '/none', ?, 'photo', 1, i, i || '.png', i || '.png', i FROM n",
             *(rows, number),
         )
-        plan = Plan(manifest, out, number, Settings(FilmOptions(), auto_factor=False, weights="none"))
+        plan = Plan(manifest, out, number, Settings(FilmOptions(), weights="none"))
         began, before = time.process_time(), peak_mb()
         plan.resolve_states()
         BatchRunner(plan, _InstantExecutor(), Policy(), _NoObserver()).run(lambda: False)

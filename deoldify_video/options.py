@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from deoldify_video.color.style import STYLES
 from deoldify_video.errors import UsageError
 
 MIN_RENDER_FACTOR, MAX_RENDER_FACTOR = 7, 64
+AUTO: Final = "auto"  # a render factor: some are tried on every film and photo, and one is chosen
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 BIT_DEPTHS = (8, 10, 12, 16)
@@ -47,14 +48,15 @@ class DecodeOptions:
 
 @dataclass(frozen=True)
 class ColorOptions:
-    """The network and how it is run. `render_factor` and `batch_size` None: the network's default, and by free memory.
+    """The network and how it is run. `render_factor` and `batch_size` None: the network's default, and by free memory; `AUTO`: the
+    render factor that suits the film or photo.
 
     `keyframes`: the network sees only key frames at most so many frames apart, the others get their colours along the optical
     flow; None: it sees every frame. `hints`: a JSON file of colours at points of a photo, for networks that take them.
     """
 
     model: str = "compact"
-    render_factor: int | None = None
+    render_factor: int | Literal["auto"] | None = None
     device: str = "auto"
     precision: str = "auto"
     batch_size: int | None = None
@@ -67,11 +69,10 @@ class ColorOptions:
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("style", self.style, STYLES)
-        if self.render_factor is not None:
-            _require(
-                MIN_RENDER_FACTOR <= self.render_factor <= MAX_RENDER_FACTOR,
-                f"render factor {self.render_factor} is out of range; use {MIN_RENDER_FACTOR} to {MAX_RENDER_FACTOR}.",
-            )
+        _require(
+            self.render_factor in (None, AUTO, *range(MIN_RENDER_FACTOR, MAX_RENDER_FACTOR + 1)),
+            f"render factor {self.render_factor} is out of range; use {MIN_RENDER_FACTOR} to {MAX_RENDER_FACTOR}, or {AUTO}.",
+        )
         _require(self.batch_size is None or self.batch_size >= 1, f"batch size {self.batch_size} is too small; use 1 or more.")
         _require(0 <= self.saturation <= 4, f"saturation {self.saturation} is out of range; use 0 to 4.")
 

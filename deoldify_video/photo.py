@@ -20,7 +20,8 @@ from deoldify_video.errors import DeoldifyVideoError
 from deoldify_video.media.files import check_output, output_file
 from deoldify_video.media.photo_io import PHOTO_MATRIX, photo_format, read_photo, write_photo
 from deoldify_video.models.colorizer import CPU_BATCH, MAX_BATCH, Colorizer
-from deoldify_video.options import FilmOptions
+from deoldify_video.options import AUTO, FilmOptions
+from deoldify_video.preview.auto_render_factor import choose_photo_factor
 from deoldify_video.report import Report
 
 _HELD_BYTES = 1 << 29  # of photos that wait for others of their size
@@ -55,7 +56,12 @@ class OpenPhoto:
         if options.color.hints is not None:
             colorizer = colorizer.with_hints(read_hints(options.color.hints, width, height))
         self.colorizer = colorizer
-        self._factor = options.color.render_factor or colorizer.spec.photo_render_factor
+        factor = options.color.render_factor
+        self._notes: list[str] = []
+        if factor == AUTO:
+            factor, reason = choose_photo_factor(self._photo.light, colorizer)
+            self._notes.append(reason)
+        self._factor = colorizer.spec.render_factor("photo", factor)
         self.gray = network_view(self._photo.light, colorizer.spec.render_size(width, height, self._factor))
         self._seconds = time.monotonic() - began
 
@@ -85,6 +91,7 @@ class OpenPhoto:
             render_factor=self._factor,
             render_size=(self.gray.shape[1], self.gray.shape[0]),
             warnings=["the photo has colours already; they were replaced."] if self._photo.colorful else [],
+            notes=self._notes,
         )
 
 

@@ -1,4 +1,4 @@
-"""What a result depends on: no run goes on from, and no batch keeps, what other weights or options have made."""
+"""The fingerprint of a result: no run goes on from, and no batch keeps, what other weights or options have made."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_batch_does_not_keep_what_other_weights_of_a_mixs_second_network_made(
 
     def plan(run: int, *, redo: bool = False) -> Plan:
         discover(manifest, Search((archive,), out), run)
-        return Plan(manifest, out, run, Settings.of(MIX, auto_factor=False), redo=redo)
+        return Plan(manifest, out, run, Settings.of(MIX), redo=redo)
 
     with Manifest(tmp_path / "manifest.sqlite") as manifest:
         first = plan(1)

@@ -9,6 +9,7 @@ from deoldify_video.batch.manifest import DONE, PENDING
 from deoldify_video.batch.naming import printable
 from deoldify_video.batch.planner import Plan
 from deoldify_video.errors import InputError
+from deoldify_video.options import AUTO
 
 _TRIES = 3  # files that are tried where one cannot be read
 _SHOTS = 2  # of a film
@@ -57,7 +58,8 @@ def try_one(plan: Plan, kind: str) -> tuple[float, str] | None:
     from deoldify_video.preview.preview import Candidate, preview
 
     options = plan.settings.options
-    candidate = Candidate(options.color.model, options.color.style, options.color.render_factor)
+    factor = options.color.render_factor
+    candidate = Candidate(options.color.model, options.color.style, None if factor == AUTO else factor)
     order = "run = ? AND state = ? AND kind = ? ORDER BY turn, key LIMIT ?"
     for item in plan.manifest.items(order, plan.run, PENDING, kind, _TRIES):
         with suppress(InputError):

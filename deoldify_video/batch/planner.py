@@ -28,21 +28,19 @@ IN_COLOR = "is in colour already; --force replaces its colours"
 
 @dataclass(frozen=True)
 class Settings:
-    """How everything of a run is made: its options, whether the render factor is chosen for each film and photo, and the weights."""
+    """How everything of a run is made: its options, and the weights (`models.store.weights_fingerprint`)."""
 
     options: FilmOptions
-    auto_factor: bool
     weights: str
 
     @classmethod
-    def of(cls, options: FilmOptions, *, auto_factor: bool) -> Settings:
+    def of(cls, options: FilmOptions) -> Settings:
         """Of these options; raises `DependencyError` when the network is not there."""
-        return cls(options, auto_factor, weights_fingerprint(*resolve_model(options.color.model)))
+        return cls(options, weights_fingerprint(*resolve_model(options.color.model)))
 
     def fingerprint(self, kind: str) -> dict[str, Any]:
         """All that the output of a `film` or `photo` depends on, by name."""
-        found = self.options.fingerprint(kind, self.weights, self.options.color.precision)
-        return found | ({"color.render_factor": "auto"} if self.auto_factor else {})
+        return self.options.fingerprint(kind, self.weights, self.options.color.precision)
 
 
 class Plan:
@@ -79,7 +77,7 @@ class Plan:
             encode=replace(options.encode, overwrite=options.encode.overwrite or ours),
             job=replace(options.job, restart=options.job.restart or begun_otherwise),
         )
-        return Task(item.key, item.kind, item.source, target, options, self.settings.auto_factor)
+        return Task(item.key, item.kind, item.source, target, options)
 
     def settings_id(self, kind: str) -> int:
         """The number of this run's settings for a `film` or `photo`."""

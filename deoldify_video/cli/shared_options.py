@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.models import OptionInfo
@@ -16,6 +16,7 @@ from deoldify_video.cli.completion import complete_codec, complete_model, comple
 from deoldify_video.cli.config_file import PRESET, apply_preset
 from deoldify_video.errors import UsageError
 from deoldify_video.options import (
+    AUTO,
     CODECS,
     MAX_RENDER_FACTOR,
     MIN_RENDER_FACTOR,
@@ -37,13 +38,12 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 @dataclass(frozen=True)
 class Chosen:
-    """The given options as one value; with `auto_factor` the render factor is chosen for each film and photo.
+    """The given options as one value.
 
     `flags` are those that differ from the program's defaults, as they would be given.
     """
 
     options: FilmOptions
-    auto_factor: bool
     flags: tuple[str, ...] = ()
 
 
@@ -182,13 +182,13 @@ def choose(
         EncodeOptions(codec, crf, encoder_preset, overwrite, bit_depth),
         JobOptions(restart, force, allow_truncated, verify),
     )
-    return Chosen(options, auto_factor=render_factor == "auto")
+    return Chosen(options)
 
 
-def parse_render_factor(text: str | None) -> int | None:
-    """The value of `--render-factor`: a number, or None for none and for `auto`. Raises `UsageError`."""
-    if text is None or text == "auto":
-        return None
+def parse_render_factor(text: str | None) -> int | Literal["auto"] | None:
+    """The value of `--render-factor`: a number, `auto`, or None for none. Raises `UsageError`."""
+    if text is None or text == AUTO:
+        return AUTO if text else None
     if not text.isdecimal():
         raise UsageError(f"render factor {text!r} is no number; use {MIN_RENDER_FACTOR} to {MAX_RENDER_FACTOR}, or auto.")
     return int(text)

@@ -18,16 +18,13 @@ from deoldify_video.report import Report
 
 @dataclass(frozen=True)
 class Task:
-    """One file to do: `key` is its row in the manifest, `kind` is `film` or `photo`; with `auto_factor` the render factor is chosen
-    for it first. The folder of `target` exists.
-    """
+    """One file to do: `key` is its row in the manifest, `kind` is `film` or `photo`. The folder of `target` exists."""
 
     key: int
     kind: str
     source: Path
     target: Path
     options: FilmOptions
-    auto_factor: bool
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class LocalExecutor:
         for task in tasks:
             if task is None:
                 break
-            if task.kind != "photo" or task.auto_factor:
+            if task.kind != "photo":
                 self._held.extend([bundle, [task]] if bundle else [[task]])
                 return True
             bundle.append(task)

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from deoldify_video.film.finalize import finalize_film, finalize_report
@@ -15,6 +16,7 @@ from deoldify_video.film.preflight import preflight
 from deoldify_video.film.segments import make_segments, rest_of_film
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import FilmOptions
+from deoldify_video.preview.auto_render_factor import with_film_factor
 from deoldify_video.report import OnProgress, Report
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ def colorize_film(
     began = time.monotonic()
     found = preflight(source, output, options)
     colorizer = colorizer or Colorizer(options.color)
+    options, notes = with_film_factor(found.info, options, colorizer)
     job = FilmJob(found, output, options, NetworkFacts.of(colorizer))
     journal = Journal(output, job.fingerprint(), restart=options.job.restart)
     resumed = journal.frames
@@ -60,6 +63,6 @@ def colorize_film(
         finished = True
     finally:
         journal.close(remove=finished or not journal.segments)
-    report = finalize_report(job, journal.segments, result, resumed, time.monotonic() - began)
+    report = replace(finalize_report(job, journal.segments, result, resumed, time.monotonic() - began), notes=notes)
     log.info("%s", report)
     return report

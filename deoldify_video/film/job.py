@@ -60,7 +60,7 @@ class FilmJob:
     @property
     def render_factor(self) -> int:
         """The user's, or the network's own."""
-        return self.options.color.render_factor or self.network.spec.film_render_factor
+        return self.network.spec.render_factor("film", self.options.color.render_factor)
 
     @property
     def render_size(self) -> tuple[int, int]:

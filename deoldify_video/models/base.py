@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from deoldify_video.color.style import Style
+from deoldify_video.options import AUTO
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +69,11 @@ class ModelSpec:
     published: Published | None = None
     mark: tuple[str, tuple[int, ...] | None] = ("", None)
     half_on_cpu: bool = False
+
+    def render_factor(self, kind: str, asked: int | Literal["auto"] | None = None) -> int:
+        """The render factor that is asked for, or this network's own for a `film` or `photo`. `auto` is chosen before that."""
+        assert asked != AUTO
+        return asked or (self.film_render_factor if kind == "film" else self.photo_render_factor)
 
     def render_size(self, width: int, height: int, render_factor: int) -> tuple[int, int]:
         """(width, height) of the network's picture for a film of that shape."""

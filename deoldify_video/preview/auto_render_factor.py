@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from deoldify_video.media.clips import ClipReader
-from deoldify_video.media.photo_io import read_photo
-from deoldify_video.media.probe import probe
+from deoldify_video.media.probe import MediaInfo
 from deoldify_video.models.colorizer import Colorizer
-from deoldify_video.options import FilmOptions
+from deoldify_video.options import AUTO, FilmOptions
 from deoldify_video.preview.shot_selection import sample_film
 from deoldify_video.preview.trial import FilmTrial, TrialResult, measure_photo
 
@@ -21,40 +23,41 @@ _MAX_FLICKER_RATIO = 1.25  # of the calmest factor's unrest: more is not taken f
 _AS_GOOD = 0.95  # of the best colourfulness: counts as equal, and the faster one is taken
 
 
-@dataclass(frozen=True)
-class AutoRenderFactor:
+class AutoRenderFactor(NamedTuple):
     """The render factor that was chosen, and one sentence that says why."""
 
     render_factor: int
     reason: str
 
 
-def with_auto_factor(
-    source: Path | str, options: FilmOptions, colorizer: Colorizer | None = None
-) -> tuple[FilmOptions, Colorizer, str]:
-    """`options` with the render factor that suits `source`, the colorizer that was tried (made when there is none), and the reason."""
-    colorizer = colorizer or Colorizer(options.color)
-    chosen = auto_render_factor(source, colorizer, options)
-    return replace(options, color=replace(options.color, render_factor=chosen.render_factor)), colorizer, chosen.reason
+def with_film_factor(info: MediaInfo, options: FilmOptions, colorizer: Colorizer) -> tuple[FilmOptions, list[str]]:
+    """`options` with the render factor that suits the film in the place of `auto`, and a note why; others as they are, without a note.
+
+    Raises `InputError` when the film cannot be read.
+    """
+    if options.color.render_factor != AUTO:
+        return options, []
+    factor, reason = choose_film_factor(info, options, colorizer)
+    return replace(options, color=replace(options.color, render_factor=factor)), [reason]
 
 
-def auto_render_factor(source: Path | str, colorizer: Colorizer, options: FilmOptions | None = None) -> AutoRenderFactor:
-    """Try render factors on a few shots of the wanted part of the film, or on the photo, `source`, and choose one.
+def choose_film_factor(info: MediaInfo, options: FilmOptions, colorizer: Colorizer) -> AutoRenderFactor:
+    """Try render factors on a few shots of the wanted part of the film, and choose one.
 
     Of those that flicker little more than the calmest, the most colourful; of nearly equal ones, the fastest. Factors at which the
-    network would see more pixels than there are, are left out. Raises `InputError` when the source cannot be read.
+    network would see more pixels than there are, are left out. Raises `InputError` when the film cannot be read.
     """
-    options = options or FilmOptions()
-    info = probe(Path(source))
-    if info.kind == "photo":
-        light = read_photo(info.path).light
-        factors = useful_factors(colorizer, light.shape[1], light.shape[0])
-        return choose_factor({factor: measure_photo(light, colorizer, factor) for factor in factors}, "the photo")
     reader = ClipReader(info)
     trial = FilmTrial(reader, sample_film(reader, SHOTS, options.decode).shots)
     factors = useful_factors(colorizer, *trial.upright_size)
     measured = {factor: trial.measure(colorizer, factor, options.smooth.smoothing) for factor in factors}
     return choose_factor(measured, f"{len(trial.shots)} sampled shot{'s' if trial.shots[1:] else ''}")
+
+
+def choose_photo_factor(light: NDArray[np.float32], colorizer: Colorizer) -> AutoRenderFactor:
+    """Try render factors on a photo's light, float32 (H, W) in [0, 1], and choose one alike."""
+    factors = useful_factors(colorizer, light.shape[1], light.shape[0])
+    return choose_factor({factor: measure_photo(light, colorizer, factor) for factor in factors}, "the photo")
 
 
 def useful_factors(colorizer: Colorizer, width: int, height: int) -> list[int]:

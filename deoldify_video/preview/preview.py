@@ -110,7 +110,7 @@ def preview(
     columns = []
     for candidate in candidates:
         colorizer = colorizers.make(candidate)
-        factor = candidate.render_factor or subject.default_factor(colorizer)
+        factor = colorizer.spec.render_factor(info.kind, candidate.render_factor)
         measured = subject.measure(colorizer, factor)
         columns.append(
             CandidateResult(
@@ -172,9 +172,6 @@ class _FilmSubject:
         if len(found.shots) < shots:
             self.warnings.append(f"only {len(found.shots)} different shots were found.")
 
-    def default_factor(self, colorizer: Colorizer) -> int:
-        return colorizer.spec.film_render_factor
-
     def measure(self, colorizer: Colorizer, factor: int) -> TrialResult:
         return self._trial.measure(colorizer, factor, self._smoothing)
 
@@ -195,9 +192,6 @@ class _PhotoSubject:
         self.rows = [""]
         self.originals = [photo_view(photo.light)]
         self.warnings = ["the photo has colours already; they are replaced."] if photo.colorful else []
-
-    def default_factor(self, colorizer: Colorizer) -> int:
-        return colorizer.spec.photo_render_factor
 
     def measure(self, colorizer: Colorizer, factor: int) -> TrialResult:
         return measure_photo(self._light, colorizer, factor)

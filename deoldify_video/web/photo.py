@@ -43,7 +43,7 @@ class PhotoSession(Session):
         self.size, self.colorful = (width, height), photo.colorful
         size = fit_within(width, height, VIEW_PX)
         self._view = np.asarray(cv2.resize(photo.light, size, interpolation=cv2.INTER_AREA), np.float32)
-        self._answers: dict[tuple[str, int | None, float], _Answer] = {}
+        self._answers: dict[tuple[object, ...], _Answer] = {}
         self._viewed: ColorOptions | None = None
         self._writing = threading.Lock()
         before = np.rint(np.clip(self._view, 0, 1) * 255).astype(np.uint8)
@@ -59,7 +59,7 @@ class PhotoSession(Session):
         run.tell("Looking at the photo", 0.0)
         colorizer = self.networks.colorizer(replace(options, saturation=1.0))
         colorizer.gain = 1.0
-        factor = options.render_factor or colorizer.spec.photo_render_factor
+        factor = colorizer.spec.render_factor("photo", options.render_factor)
         # The view is several times finer than what the network sees; reading a large photo again would take seconds.
         gray = network_view(self._view, colorizer.spec.render_size(*self.size, factor))
         self._answers[_question(options)] = _Answer(gray, colorizer.ab(gray[None])[0])
@@ -93,7 +93,7 @@ class PhotoSession(Session):
         return path
 
 
-def _question(options: ColorOptions) -> tuple[str, int | None, float]:
+def _question(options: ColorOptions) -> tuple[object, ...]:
     """All that the network's answer depends on."""
     return options.model, options.render_factor, MODELS[options.model].styles[options.style].temperature
 

@@ -122,7 +122,7 @@ def test_the_page_fits_a_phone_and_a_desk(page, width):
 
 
 def resolved(manifest):
-    return Plan(manifest, Path("/out"), 1, Settings(FilmOptions(), auto_factor=False, weights="stub"))
+    return Plan(manifest, Path("/out"), 1, Settings(FilmOptions(), weights="stub"))
 
 
 def test_the_time_is_judged_by_what_is_finished(manifest):

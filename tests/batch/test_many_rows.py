@@ -50,8 +50,8 @@ with batch_lock(out), Manifest.in_folder(out) as manifest:
         " INSERT INTO items (source, archive, run, kind, size, hash, target, folded, turn)"
         " SELECT '/no/such/archive/' || i || '.png', '/no/such/archive', 1, 'photo', 1, i, i || '.png', i || '.png', i FROM n", rows
     )
-    Plan(manifest, out, run, Settings(FilmOptions(), False, "stub")).resolve_states()
-    BatchRunner(Plan(manifest, out, run, Settings(FilmOptions(), False, "stub")), Executor(), Policy(), Observer()).run(lambda: False)
+    Plan(manifest, out, run, Settings(FilmOptions(), "stub")).resolve_states()
+    BatchRunner(Plan(manifest, out, run, Settings(FilmOptions(), "stub")), Executor(), Policy(), Observer()).run(lambda: False)
     write_report(manifest, run, out, out / "report.html")
     counts = manifest.counts()
     assert (taken, counts["done"], counts["pending"]) == (2000, 2000, rows - 2000), counts

@@ -36,7 +36,7 @@ def stub_workers(monkeypatch):
 def photo_tasks(folder, count):
     for number in range(count):
         source = make_photo(folder / f"{number}.png", number)
-        yield Task(number, "photo", source, folder / f"new {number}.png", OPTIONS, False)
+        yield Task(number, "photo", source, folder / f"new {number}.png", OPTIONS)
 
 
 def never():
@@ -93,7 +93,7 @@ def test_two_workers_share_the_tasks_and_take_them_as_they_need_them(tmp_path, s
         nonlocal taken
         while len(names) < 2 and taken < 300:  # the first does them alone until the second is ready
             taken += 1
-            yield Task(taken, "film", film, tmp_path / f"new {taken}.mkv", OPTIONS, False)
+            yield Task(taken, "film", film, tmp_path / f"new {taken}.mkv", OPTIONS)
 
     executor = LocalExecutor(OPTIONS, 2)
     for event in executor.run(tasks(), never):

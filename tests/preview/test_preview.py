@@ -14,13 +14,22 @@ from synth import make_film
 
 from deoldify_video.cli.app import main
 from deoldify_video.errors import InputError, UsageError
+from deoldify_video.film.colorize import colorize_film
 from deoldify_video.formatting import format_duration, format_timecode
 from deoldify_video.media.clips import ClipReader
 from deoldify_video.media.labels import shortened, text_mask
+from deoldify_video.media.photo_io import read_photo
 from deoldify_video.media.probe import probe
 from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, FilmOptions
+from deoldify_video.photo import colorize_photo
 from deoldify_video.preview import shot_selection
-from deoldify_video.preview.auto_render_factor import FACTORS, auto_render_factor, choose_factor, useful_factors
+from deoldify_video.preview.auto_render_factor import (
+    FACTORS,
+    choose_factor,
+    choose_film_factor,
+    choose_photo_factor,
+    useful_factors,
+)
 from deoldify_video.preview.contact_sheet import draw_preview, write_preview
 from deoldify_video.preview.preview import Candidate, make_candidates, preview
 from deoldify_video.preview.shot_selection import Corners, sample_film
@@ -296,9 +305,19 @@ def test_auto_tries_nothing_larger_than_the_picture(stub_colorizer):
 
 
 def test_auto_chooses_for_films_and_photos(film, photo, stub_colorizer):
-    options = FilmOptions(color=ColorOptions(device="cpu"))
-    assert auto_render_factor(film, stub_colorizer, options).render_factor == 14
-    assert "the photo" in auto_render_factor(photo, stub_colorizer, options).reason
+    assert choose_film_factor(probe(film), FilmOptions(), stub_colorizer).render_factor == 14
+    assert "the photo" in choose_photo_factor(read_photo(photo).light, stub_colorizer).reason
+
+
+def test_auto_is_a_value_of_the_option(film, photo, tmp_path, stub_colorizer):
+    auto = FilmOptions(DecodeOptions(end_s=0.4), ColorOptions(render_factor="auto"))
+    for report in (
+        colorize_film(film, tmp_path / "new.mkv", auto, colorizer=stub_colorizer),
+        colorize_photo(photo, tmp_path / "new.png", auto, colorizer=stub_colorizer),
+    ):
+        assert report.render_factor in FACTORS
+        assert len(report.notes) == 1
+        assert f"render factor {report.render_factor} was chosen" in report.notes[0]
 
 
 def test_colorize_with_auto_reports_the_choice_and_its_reason(run, film, tmp_path):

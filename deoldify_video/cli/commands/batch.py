@@ -97,7 +97,7 @@ def batch(
     search = Search(tuple(archives), output, *patterns, follow_links, check_name(name), chosen.options.encode.codec)
     if report is not None and not report.absolute().parent.is_dir():
         raise OutputError(f"there is no folder {report.absolute().parent} for the report; create it first.")
-    settings = Settings.of(chosen.options, auto_factor=chosen.auto_factor)
+    settings = Settings.of(chosen.options)
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
     with ExitStack() as stack:
         stack.enter_context(logged_to(log_file, chosen.options))

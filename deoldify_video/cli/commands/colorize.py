@@ -66,7 +66,6 @@ def _run(
                     source,
                     target,
                     options,
-                    auto_factor=chosen.auto_factor,
                     colorizer=colorizer,
                     on_progress=follow(source),
                     should_stop=should_stop,

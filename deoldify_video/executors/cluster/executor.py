@@ -136,7 +136,7 @@ class _Run:
             task = replace(task, source=task.source.absolute(), target=task.target.absolute())
             if task.kind == "photo":
                 self._photos.append(task)
-                if len(self._photos) >= PHOTOS_AT_ONCE or task.auto_factor:
+                if len(self._photos) >= PHOTOS_AT_ONCE:
                     self._bundle()
             else:
                 self._films[task.key] = film = ClusterFilm(self, task, network)

@@ -23,6 +23,7 @@ from deoldify_video.film.journal import Journal
 from deoldify_video.film.partition import planned_range
 from deoldify_video.film.segments import SegmentRange, rest_of_film
 from deoldify_video.media.decode import DecodeStats
+from deoldify_video.options import AUTO
 
 if TYPE_CHECKING:
     from deoldify_video.executors.cluster.pool import RemoteWorker
@@ -49,7 +50,7 @@ class ClusterFilm:
 
     def start(self) -> None:
         """Send the first task."""
-        if self.task.auto_factor:
+        if self.task.options.color.render_factor == AUTO:
             self.queue(_ChooseTask(self))
         else:
             self._send(_PrepareTask(self), "prepare", self.task, self._network)

@@ -24,9 +24,10 @@ from deoldify_video.film.preflight import preflight
 from deoldify_video.film.segments import SegmentRange, make_segments
 from deoldify_video.media.decode import DecodeStats
 from deoldify_video.media.files import check_output
+from deoldify_video.media.probe import probe
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import ColorOptions, FilmOptions
-from deoldify_video.preview.auto_render_factor import with_auto_factor
+from deoldify_video.preview.auto_render_factor import with_film_factor
 from deoldify_video.preview.spot_check import QualityCheck, check_quality
 from deoldify_video.report import Report
 
@@ -84,8 +85,8 @@ class Worker:
 
         try:
             check_output(task.source, task.target, overwrite=task.options.encode.overwrite)
-            options, _, reason = with_auto_factor(task.source, task.options, self._colorizer())
-            yield options, reason
+            options, notes = with_film_factor(probe(task.source), task.options, self._colorizer())
+            yield options, notes[0]
         except DeoldifyVideoError as error:
             yield error
 

@@ -112,7 +112,7 @@ class Runner:
 
 
 def film_task(key: int, source: Path, target: Path, **changes) -> Task:
-    return replace(Task(key, "film", source, target, OPTIONS, False), **changes)
+    return replace(Task(key, "film", source, target, OPTIONS), **changes)
 
 
 def assert_same_film(one: Path, other: Path) -> None:
