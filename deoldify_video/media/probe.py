@@ -174,7 +174,8 @@ def _video_info(path: Path, container: av.container.InputContainer, stream: Vide
     matrix = MATRIX_NAMES.get(context.colorspace) or ("bt709" if height >= 720 else "bt601")
     frame_rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     first = _first_frame(container, stream)
-    rotation_deg, mirrored = _orientation(first)
+    # PyAV frees the metadata of side data a second time; those that have some are the colour profiles of PNG.
+    rotation_deg, mirrored = _orientation(None if context.codec.canonical_name in ("png", "apng") else first)
     interlaced = context.field_order in FIELD_ORDERS or (first is not None and first.interlaced_frame)
     if first is not None and first.color_trc in HDR_TRANSFERS:
         raise _hdr_error(path, first.color_trc)
