@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deoldify_video.color.hints import read_hints
-from deoldify_video.color.upsample import guided_upsample
+from deoldify_video.color.upsample import guided_upsample_in_bands
 from deoldify_video.color.yuv import ab_to_chroma
 from deoldify_video.errors import DeoldifyVideoError
 from deoldify_video.media.files import check_output, output_file
@@ -158,4 +158,4 @@ def spread_colors(light: NDArray[np.float32], gray: NDArray[np.uint8], ab: NDArr
     Returns float32 (2, H, W) in -0.5..0.5 of `PHOTO_MATRIX`.
     """
     planes = ab_to_chroma(gray, ab, PHOTO_MATRIX)
-    return guided_upsample(planes, gray.astype(np.float32) * np.float32(1 / 255), light)
+    return guided_upsample_in_bands(planes, gray.astype(np.float32) * np.float32(1 / 255), light)

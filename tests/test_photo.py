@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -12,9 +13,9 @@ from PIL import Image, ImageCms, ImageOps
 from synth import light
 
 from deoldify_video.errors import InputError, OutputError, UsageError
-from deoldify_video.media.photo_io import read_photo
+from deoldify_video.media.photo_io import read_photo, read_photo_header, write_photo
 from deoldify_video.options import EncodeOptions, FilmOptions
-from deoldify_video.photo import colorize_photo
+from deoldify_video.photo import colorize_photo, spread_colors
 
 GRAY_WEIGHTS = np.array([0.299, 0.587, 0.114])
 SIZE = (75, 51)
@@ -267,3 +268,57 @@ def test_an_existing_photo_is_replaced_only_when_told(tmp_path, stub_colorizer):
     assert output.read_bytes() == b"precious"
     colorize_photo(source, output, FilmOptions(encode=EncodeOptions(overwrite=True)), colorizer=stub_colorizer)
     assert spread(output) > 5
+
+
+def picture_of(size, dtype, channels):
+    ramp = np.linspace(0, np.iinfo(dtype).max, size[0])[None].astype(dtype)
+    picture = np.repeat(ramp, size[1], axis=0)
+    return np.dstack([picture] * channels) if channels > 1 else picture
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_header_tells_the_size_that_the_photo_will_have(tmp_path, suffix, orientation):
+    path, exif = tmp_path / f"a{suffix}", Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(gray().astype(np.uint8)).save(path, exif=exif)
+    header = read_photo_header(path)
+    assert header.size == read_photo(path).light.shape[::-1] == (SIZE if orientation == 1 else SIZE[::-1])
+
+
+@pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 1), (np.uint8, 3), (np.uint8, 4), (np.uint16, 1), (np.uint16, 4)])
+def test_a_large_photo_takes_no_more_memory_than_its_header_says(tmp_path, dtype, channels):
+    """Of NumPy, at most; OpenCV's own is not counted here."""
+    path = tmp_path / "large.png"
+    cv2.imwrite(str(path), picture_of((3000, 2000), dtype, channels))
+    header, photo = read_photo_header(path), None
+    tracemalloc.start()
+    try:
+        photo = read_photo(path)
+        reading = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        colors = spread_colors(photo.light, np.zeros((20, 30), np.uint8), np.zeros((2, 20, 30), np.float32))
+        write_photo(tmp_path / "out.png", photo, colors)
+        writing = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert header.reading_bytes / 5 < reading < header.reading_bytes
+    assert header.writing_bytes / 3 < writing < header.writing_bytes
+
+
+def test_a_tiff_counts_as_large_as_its_tiles(tmp_path):
+    path = tmp_path / "tiles.tif"
+    tifffile.imwrite(path, np.zeros((16, 16), np.uint8), tile=(4096, 4096))
+    header = read_photo_header(path)
+    assert header.size == (16, 16)
+    assert header.reading_bytes > 4096 * 4096
+
+
+def test_a_jpeg_is_scaled_down_while_it_is_decoded_where_it_is_only_shown(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(picture_of((1600, 800), np.uint8, 3)).save(path)
+    assert read_photo(path, fit_px=400).light.shape == (200, 400)
+    assert read_photo(path, fit_px=500).light.shape == (400, 800)
+    assert read_photo(path, fit_px=1000).light.shape == (800, 1600)
+    small, whole = (read_photo(path, fit_px=fit_px).light for fit_px in (400, None))
+    np.testing.assert_allclose(small, cv2.resize(whole, (400, 200), interpolation=cv2.INTER_AREA), atol=0.01)

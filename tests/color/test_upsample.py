@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deoldify_video.color.paint import Painter
-from deoldify_video.color.upsample import guided_upsample
+from deoldify_video.color.upsample import guided_upsample, guided_upsample_in_bands
 from deoldify_video.color.yuv import SampleRange
 
 
@@ -52,6 +52,14 @@ def test_even_colors_stay_what_they_are():
     assert result.dtype == np.float32
     np.testing.assert_allclose(result[0], 0.1, atol=1e-4)
     np.testing.assert_allclose(result[1], -0.2, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(303, 517), (90, 133), (41, 70), (256, 5)])
+def test_in_bands_it_comes_to_the_same(size):
+    rng = np.random.default_rng(0)
+    planes, guide, large = (rng.random(shape, np.float32) for shape in ((2, 90, 133), (90, 133), size))
+    banded = guided_upsample_in_bands(planes, guide, large, band_px=30_000)
+    np.testing.assert_allclose(banded, guided_upsample(planes, guide, large), atol=1e-6)
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
