@@ -121,13 +121,15 @@ class JobOptions:
     """Permissions of a run beyond the ordinary; none of them changes the pictures.
 
     `restart` forgets what an unfinished run has made; `force` takes a film that is in colour already; `allow_truncated` takes one
-    that ends before its declared end; `verify` reads the finished film back and compares it with the source.
+    that ends before its declared end; `verify` reads the finished film back and compares it with the source; `drop_streams` leaves
+    out what the output's container cannot hold.
     """
 
     restart: bool = False
     force: bool = False
     allow_truncated: bool = False
     verify: bool = True
+    drop_streams: bool = False
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,10 @@ def choose(
     allow_truncated: Annotated[
         bool, typer.Option("--allow-truncated", help="Take a film that is cut short.", rich_help_panel=_SAFETY)
     ] = False,
+    drop_streams: Annotated[
+        bool,
+        typer.Option("--drop-streams", help="Leave out streams that the output cannot hold.", rich_help_panel=_SAFETY),
+    ] = False,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Compare the finished film with its source.", rich_help_panel=_SAFETY)
     ] = True,
@@ -180,7 +184,7 @@ def choose(
         ),
         SmoothOptions(smoothing, lookahead, flow),
         EncodeOptions(codec, crf, encoder_preset, overwrite, bit_depth),
-        JobOptions(restart, force, allow_truncated, verify),
+        JobOptions(restart, force, allow_truncated, verify, drop_streams),
     )
     return Chosen(options)
 

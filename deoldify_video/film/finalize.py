@@ -11,7 +11,7 @@ from deoldify_video.film.job import FilmJob
 from deoldify_video.film.journal import Segment
 from deoldify_video.media.decode import DecodeStats
 from deoldify_video.media.files import output_file
-from deoldify_video.media.mux import EncodedFilm, Span, write_film
+from deoldify_video.media.mux import EncodedFilm, MuxStats, Span, write_film
 from deoldify_video.media.streams import container_format
 from deoldify_video.media.verify import Verdict, verify_film
 from deoldify_video.report import Report
@@ -40,10 +40,10 @@ def finalize_film(job: FilmJob, folder: Path, segments: Sequence[Segment], stats
     end = pts[-1] + segments[-1].last_duration
     verdict = None
     with output_file(job.output, folder) as temporary:
-        mux_warnings = _assemble(job, folder, segments, (pts, end), temporary)
+        mux_stats = _assemble(job, folder, segments, (pts, end), temporary)
         if job.options.job.verify:
-            verdict = _verify(job, (pts, end), temporary)
-    return FinalizeResult([*stats.warnings(), *_pictureless(job, stats), *mux_warnings], verdict)
+            verdict = _verify(job, (pts, end), temporary, mux_stats)
+    return FinalizeResult([*stats.warnings(), *_pictureless(job, stats), *mux_stats.warnings()], verdict)
 
 
 def finalize_report(
@@ -73,9 +73,9 @@ def finalize_report(
 
 def _assemble(
     job: FilmJob, folder: Path, segments: Sequence[Segment], written: tuple[list[int], int], temporary: Path
-) -> list[str]:
+) -> MuxStats:
     """Write the finished film: all segments, and the streams of the source that are copied. `written` are the stamps of all frames, and
-    the end of the last one. Returns warnings.
+    the end of the last one.
     """
     video = job.info.video
     film = EncodedFilm(
@@ -87,12 +87,12 @@ def _assemble(
         provenance=job.provenance,
     )
     span = Span.of(job.options.decode, *written, video.time_base)
-    return write_film(job.info, film, temporary, container_format(job.output), span).warnings()
+    return write_film(job.info, film, temporary, container_format(job.output), span)
 
 
-def _verify(job: FilmJob, written: tuple[list[int], int], temporary: Path) -> Verdict:
+def _verify(job: FilmJob, written: tuple[list[int], int], temporary: Path, stats: MuxStats) -> Verdict:
     """Compare the finished film with its source; raises `VerificationError` when it is not what it should be."""
-    verdict = verify_film(job.info, temporary, job.options.decode, written)
+    verdict = verify_film(job.info, temporary, job.options.decode, written, stats.left_out)
     if not verdict.ok:
         raise VerificationError(
             f"the finished film does not match {job.info.path}: {' '.join(verdict.problems)} Nothing was written; "

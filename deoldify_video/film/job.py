@@ -15,7 +15,7 @@ from deoldify_video.media.disk import check_disk, need_bytes
 from deoldify_video.media.encode import PictureFormat, SegmentWriter, picture_format
 from deoldify_video.media.files import hash_file_ends
 from deoldify_video.media.probe import MediaInfo
-from deoldify_video.media.streams import container_format
+from deoldify_video.media.streams import container_format, keeps_order
 from deoldify_video.options import FilmOptions
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class FilmJob:
             self.options.encode,
             depth=reader.depth,
             full_range=reader.full_range,
-            reorder=container_format(self.output) != "avi",
+            reorder=keeps_order(container_format(self.output)),
             field_order=0 if self.options.decode.deinterlace else self.info.video.field_order,
         )
 

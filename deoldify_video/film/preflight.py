@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deoldify_video.errors import InputError, UsageError
+from deoldify_video.film.rehearsal import rehearse
 from deoldify_video.media.decode import Window
 from deoldify_video.media.encode import picture_format
 from deoldify_video.media.files import check_output
 from deoldify_video.media.inspect_content import inspect_content
 from deoldify_video.media.probe import MediaInfo, probe
 from deoldify_video.media.scan_packets import NOTICED_S, PacketScan, scan_packets
-from deoldify_video.media.streams import check_container, check_rate
+from deoldify_video.media.streams import check_container, check_rate, way_out
 from deoldify_video.options import FilmOptions
 
 log = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ def preflight(source: Path, output: Path, options: FilmOptions) -> Preflight:
         raise UsageError("colour hints name points of one picture; they work for photos only.")
     video = info.video
     check_output(source, output, overwrite=options.encode.overwrite)
-    check_container(info, output, options.encode.codec)
+    check_container(info, output, options.encode.codec, drop_streams=options.job.drop_streams)
     picture_format(options.encode, video.width, video.height, video.depth)
     found = scan_packets(info)
     check_rate(output, constant=found.constant_rate)
@@ -62,11 +64,30 @@ def preflight(source: Path, output: Path, options: FilmOptions) -> Preflight:
         if not options.job.force:
             raise InputError(f"{source} is in colour already; use --force to replace its colours by new ones.")
         warnings.append("the film was in colour; its own colours were replaced.")
+    _rehearse(info, found, output, options)
     log.info("%s", info)
     log.info("%s", found)
     if seen.window is not None:
         log.info("black borders are kept out of the network's picture: %s", seen.window)
-    return Preflight(info, found, seen.window, tuple(warnings))
+    return Preflight(info, replace(found, stamps=array("q")), seen.window, tuple(warnings))
+
+
+def _rehearse(info: MediaInfo, found: PacketScan, output: Path, options: FilmOptions) -> None:
+    """Refuse an output that would not match its source, with a way out that was tried."""
+
+    def fits(output: Path, codec: str, drop_streams: bool) -> bool:
+        encode, job = replace(options.encode, codec=codec), replace(options.job, drop_streams=drop_streams)
+        try:
+            picture_format(encode, info.video.width, info.video.height, info.video.depth)
+            check_rate(output, constant=found.constant_rate)
+        except UsageError:
+            return False
+        return not rehearse(info, found, output, replace(options, encode=encode, job=job))
+
+    problems = rehearse(info, found, output, options)
+    if problems:
+        advice = way_out(info, output, options.encode.codec, drop_streams=options.job.drop_streams, fits=fits)
+        raise UsageError(f"{output.suffix} cannot hold the film as it is: {problems} {advice[0].upper()}{advice[1:]}.")
 
 
 def _check_length(info: MediaInfo, found: PacketScan, options: FilmOptions) -> list[str]:

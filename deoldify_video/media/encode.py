@@ -7,7 +7,9 @@ put back when the segment goes into the finished film (`mux.py`). A segment stay
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,9 @@ SEGMENT_TIME_BASE = Fraction(1, 1000)  # Matroska's; one tick is one frame here
 
 @dataclass(frozen=True)
 class Codec:
-    """How a codec is driven: FFmpeg's encoder, its default preset and CRF (None: it has none), the depths it can hold."""
+    """How a codec is driven: FFmpeg's encoder, its default preset and CRF (None: it has none), the depths it can hold, and options of
+    the encoder's own that are always the same.
+    """
 
     encoder: str
     preset: str | None
@@ -36,14 +40,17 @@ class Codec:
     depths: tuple[int, ...]
     chroma: str = "420"
     even_size: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
+# SVT-AV1 talks on stderr by itself, and listens to nothing else; 1 are errors.
+os.environ.setdefault("SVT_LOG", "1")
 CODECS = {
     "h264": Codec("libx264", "veryfast", 18, (8, 10)),
-    "hevc": Codec("libx265", "fast", 20, (8, 10, 12)),
+    "hevc": Codec("libx265", "fast", 20, (8, 10, 12), settings={"x265-params": "log-level=error"}),
     "av1": Codec("libsvtav1", "8", 28, (8, 10), even_size=True),
     "ffv1": Codec("ffv1", None, None, (8, 10, 12, 16)),
-    "prores": Codec("prores_ks", None, None, (10,), chroma="422"),
+    "prores": Codec("prores_ks", None, None, (10,), chroma="422", settings={"profile": "3", "vendor": "apl0"}),
 }
 
 
@@ -89,6 +96,25 @@ def picture_format(options: EncodeOptions, width: int, height: int, depth: int) 
     return PictureFormat(f"yuv{chroma}p" + ("" if target == 8 else f"{target}le"), target, target - depth)
 
 
+def _add_encoder(container: Any, codec: str, rate: Fraction, settings: Mapping[str, str]) -> Any:
+    encoder = CODECS[codec]
+    try:
+        return container.add_stream(encoder.encoder, rate=rate, options={**encoder.settings, **settings})
+    except (av.error.FFmpegError, ValueError) as error:
+        raise DependencyError(f"this PyAV has no encoder {encoder.encoder} for {codec}; choose another --codec.") from error
+
+
+def write_black_picture(path: Path, codec: str) -> None:
+    """A film of one black picture in Matroska, for trials. Raises `DependencyError` when there is no encoder for `codec`."""
+    depth, chroma = CODECS[codec].depths[0], CODECS[codec].chroma
+    with av.open(str(path), "w", format="matroska") as container:
+        stream = _add_encoder(container, codec, Fraction(25), {})
+        stream.width, stream.height = 64, 64
+        stream.pix_fmt = f"yuv{chroma}p" + ("" if depth == 8 else f"{depth}le")
+        for frame in (av.VideoFrame(64, 64, stream.pix_fmt), None):
+            container.mux(stream.encode(frame))
+
+
 class SegmentWriter:
     """Encodes frames into one segment; `close` finishes it, `abandon` removes it.
 
@@ -128,19 +154,9 @@ class SegmentWriter:
 
     def _add_stream(self, info: MediaInfo, codec: Codec, options: EncodeOptions, full_range: bool) -> Any:
         video = info.video
-        settings = {"preset": options.preset or codec.preset, "crf": options.crf if options.crf is not None else codec.crf}
-        try:
-            stream: Any = self._container.add_stream(
-                codec.encoder,
-                rate=video.frame_rate,
-                options={key: str(value) for key, value in settings.items() if value is not None}
-                if codec.crf is not None
-                else {},
-            )
-        except (av.error.FFmpegError, ValueError) as error:
-            raise DependencyError(
-                f"this PyAV has no encoder {codec.encoder} for {options.codec}; choose another --codec."
-            ) from error
+        chosen = {"preset": options.preset or codec.preset, "crf": options.crf if options.crf is not None else codec.crf}
+        settings = {key: str(value) for key, value in chosen.items() if value is not None} if codec.crf is not None else {}
+        stream = _add_encoder(self._container, options.codec, video.frame_rate, settings)
         stream.width, stream.height, stream.pix_fmt = video.width, video.height, self.format.pix_fmt
         stream.sample_aspect_ratio = video.sar
         context = stream.codec_context
@@ -148,8 +164,6 @@ class SegmentWriter:
         context.colorspace = video.colorspace
         context.color_range = RANGE_FULL if full_range else RANGE_LIMITED
         context.color_primaries, context.color_trc = video.color_primaries, video.color_trc
-        if options.codec == "prores":
-            context.options = {"profile": "3", "vendor": "apl0"}
         return stream
 
     def _keep_fields(self, options: EncodeOptions, field_order: int) -> None:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from heapq import merge
 from pathlib import Path
 from typing import Any
 
 import av
 import av.error
-from av.bitstream import BitStreamFilterContext, bitstream_filters_available
 
 from deoldify_video.errors import InputError
 from deoldify_video.media.files import output_errors
 from deoldify_video.media.matroska import ROOM, write_pixel_aspect
 from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art
-from deoldify_video.media.streams import add_copy, can_hold, kept_tags
+from deoldify_video.media.streams import add_copy, converter, in_words, is_carried_otherwise, kept_tags, not_held
 from deoldify_video.media.timing import decode_stamps
 from deoldify_video.options import DecodeOptions
 
 WITHOUT_DECODE_STAMPS = ("matroska", "webm")
+WITH_EDIT_LISTS = ("mp4", "mov")
+_LARGEST_TIMESCALE = (1 << 31) - 1
 STATISTICS_TAGS = ("BPS", "NUMBER_OF_", "_STATISTICS")  # mkvmerge's, about the picture stream's old packets
 
 
@@ -60,14 +63,14 @@ class Span:
 
 @dataclass
 class MuxStats:
-    """Counts of what was changed: streams that were left out, and stamps of copied packets that had to be repaired."""
+    """What was changed: streams that were left out, by number and in words, and stamps of copied packets that had to be repaired."""
 
-    left_out: list[str] = field(default_factory=list)
+    left_out: dict[int, str] = field(default_factory=dict)
     repaired_packets: int = 0
 
     def warnings(self) -> list[str]:
         """The same as sentences."""
-        found = [f"{stream} cannot be held by the output's container and was left out." for stream in self.left_out]
+        found = [f"{stream} cannot be held by the output's container and was left out." for stream in self.left_out.values()]
         if self.repaired_packets:
             found.append(f"{self.repaired_packets} packets of sound or subtitles had missing or backward timestamps.")
         return found
@@ -76,47 +79,38 @@ class MuxStats:
 def write_film(info: MediaInfo, film: EncodedFilm, output: Path, format_name: str, span: Span) -> MuxStats:
     """Write `output`: the encoded picture stream in the place of the source's, all other streams copied as they are.
 
-    Chapters, languages, titles, dispositions and attachments come along. Raises `OutputError` and `InputError`.
+    Chapters, languages, titles, dispositions and attachments come along; what the container cannot hold is left out, which is to be
+    known before (`streams.check_container`). Raises `OutputError` and `InputError`.
     """
-    stats = MuxStats()
+    stats, left_out = MuxStats(), not_held(info, format_name)
     with (
         av.open(str(info.path), metadata_errors="replace") as source,
         output_errors(output),
-        av.open(str(output), "w", format=format_name) as target,
+        av.open(str(output), "w", format=format_name, container_options=_muxer_options(format_name, source)) as target,
+        av.open(str(film.segments[0])) as first,
     ):
         picture = film_stream(source)
         if picture is None:
             raise InputError(f"{info.path} changed while it was worked on.")
-        streams: dict[int, Any] = {}
-        with av.open(str(film.segments[0])) as first:
-            for stream in source.streams:
-                if stream.index == picture.index:
-                    streams[stream.index] = _add_picture(target, first, info, stream)
-                    if format_name == "avi":  # which counts frames instead of keeping stamps
-                        streams[stream.index].time_base = 1 / info.video.frame_rate
-                elif not _is_carried_otherwise(stream, source):
-                    if can_hold(format_name, stream):
-                        streams[stream.index] = add_copy(target, stream)
-                    else:  # data of cameras and editors; sound and subtitles were checked before the work
-                        stats.left_out.append(f"a stream of {stream.type}")
+        converters: dict[int, Callable[[av.Packet], list[av.Packet]]] = {}
+        for stream in source.streams:
+            if stream.index == picture.index:
+                copy = _add_picture(target, first, info, stream)
+                if format_name == "avi":  # which counts frames instead of keeping stamps
+                    copy.time_base = 1 / info.video.frame_rate
+                add_picture = converter(format_name, first.streams.video[0], copy)
+            elif stream.index in left_out:
+                stats.left_out[stream.index] = in_words(stream)
+            elif not is_carried_otherwise(stream) and (copy := add_copy(target, stream)) is not None:
+                converters[stream.index] = converter(format_name, stream, copy)
         _describe(target, source, span, film.provenance)
         strict = format_name not in WITHOUT_DECODE_STAMPS
         pictures = _picture_packets(film, info.video.time_base, span.start, strict=strict)
-        if format_name == "avi":
-            pictures = _annex_b(pictures, film.segments[0], streams[picture.index])
-        pending = next(pictures, None)
-        others = [s for s in source.streams if streams.get(s.index) is not None and s.index != picture.index]
-        for packet in copied_packets(source, others, span, stats):
-            while pending is not None and _seconds(pending) <= _seconds(packet):
-                pending.stream = streams[picture.index]
-                target.mux(pending)
-                pending = next(pictures, None)
-            packet.stream = streams[packet.stream_index]
+        copies = copied_packets(source, [s for s in source.streams if s.index in converters], span, stats)
+        made_pictures = (made for packet in pictures for made in add_picture(packet))
+        made_copies = (made for packet in copies for made in converters[packet.stream_index](packet))
+        for packet in merge(made_pictures, made_copies, key=_seconds):
             target.mux(packet)
-        while pending is not None:
-            pending.stream = streams[picture.index]
-            target.mux(pending)
-            pending = next(pictures, None)
     if _needs_room(format_name, info):
         write_pixel_aspect(output, info.video.sar)
     return stats
@@ -136,16 +130,29 @@ def _add_picture(target: Any, segment: Any, info: MediaInfo, source: Any) -> Any
     return stream
 
 
+def _muxer_options(format_name: str, source: Any) -> dict[str, str]:
+    """MP4 notes down where tracks begin and end in a time scale of the whole film, by default milliseconds: here one that every
+    track's stamps fit into, or at least a microsecond.
+    """
+    if format_name not in WITH_EDIT_LISTS:
+        return {}
+    bases = [Fraction(stream.time_base).denominator for stream in source.streams if stream.time_base]
+    rates = [stream.codec_context.sample_rate for stream in source.streams.audio if stream.codec_context]
+    exact = math.lcm(*bases, *filter(None, rates))
+    return {"movie_timescale": str(exact if exact <= _LARGEST_TIMESCALE else 1_000_000)}
+
+
 def _needs_room(format_name: str, info: MediaInfo) -> bool:
     """Whether the pixel aspect goes into the finished file."""
     return format_name in WITHOUT_DECODE_STAMPS and info.video.sar != 1
 
 
-def _is_carried_otherwise(stream: Any, source: Any) -> bool:
-    """QuickTime keeps chapters and time codes as tracks of data; the muxer makes those anew from chapters and metadata."""
-    if stream.type != "data":
-        return False
-    return "timecode" in stream.metadata or (stream.name == "bin_data" and bool(source.chapters()))
+def _frame_ticks(stream: Any, base: Fraction) -> int:
+    """How long a frame of sound lasts, for codecs whose frames are all alike; 0 where that is not known."""
+    context = stream.codec_context
+    if stream.type != "audio" or context is None or not context.sample_rate:
+        return 0
+    return round(Fraction(context.frame_size, context.sample_rate) / base)
 
 
 def _describe(target: Any, source: Any, span: Span, provenance: str) -> None:
@@ -172,8 +179,13 @@ def _seconds(packet: av.Packet) -> Fraction:
 
 
 def _picture_packets(film: EncodedFilm, time_base: Fraction, offset: Fraction, *, strict: bool) -> Iterator[av.Packet]:
-    """Packets of all parts in decoding order, frame numbers replaced by true stamps."""
-    shift = round(offset / time_base)
+    """Packets of all parts in decoding order, frame numbers replaced by true stamps.
+
+    MP4 takes a film's length from two sums, which have to agree: of how long pictures show, and of the time from one packet to the
+    next, which the last packet ends.
+    """
+    shift, end = round(offset / time_base), film.pts[-1] + film.last_duration
+    left = len(film.pts)
     stamps = decode_stamps(film.pts, film.delay, film.step, strict=strict)
     first_frame = 0
     for segment in film.segments:
@@ -183,32 +195,21 @@ def _picture_packets(film: EncodedFilm, time_base: Fraction, offset: Fraction, *
                 if packet.size == 0:
                     continue
                 number = first_frame + (packet.pts or 0)
-                following = film.pts[number + 1] if number + 1 < len(film.pts) else film.pts[number] + film.last_duration
+                following, dts = film.pts[number + 1] if number + 1 < len(film.pts) else end, next(stamps)
+                frames, left = frames + 1, left - 1
                 packet.duration = following - film.pts[number]
-                packet.pts, packet.dts = film.pts[number] - shift, next(stamps) - shift
-                packet.time_base = time_base
-                frames += 1
+                if strict and not left:
+                    packet.duration = max(1, end - film.delay * film.step - dts)
+                packet.pts, packet.dts, packet.time_base = film.pts[number] - shift, dts - shift, time_base
                 yield packet
         first_frame += frames
-
-
-def _annex_b(packets: Iterator[av.Packet], segment: Path, stream: Any) -> Iterator[av.Packet]:
-    """AVI holds H.264 and HEVC with start codes in the stream, Matroska's parts have lengths instead."""
-    with av.open(str(segment)) as container:
-        source = container.streams.video[0]
-        name = f"{source.codec_context.codec.canonical_name}_mp4toannexb"
-        if name not in bitstream_filters_available:
-            yield from packets
-            return
-        convert = BitStreamFilterContext(name, source, stream)
-        for packet in packets:
-            yield from convert.filter(packet)
 
 
 def copied_packets(source: Any, streams: list[Any], span: Span, stats: MuxStats) -> Iterator[av.Packet]:
     """Packets of the streams that are copied, those of the wanted span, moved to its beginning, decoding stamps rising.
 
-    A packet without stamps, or with stamps that go back, follows the one before it.
+    A packet without stamps, or with stamps that go back, follows the one before it; one without a duration gets that of its codec's
+    frames, without which MP4 would lose the last one.
     """
     streams = [stream for stream in streams if stream.type != "attachment"]  # those are in the header
     if not streams:
@@ -244,5 +245,7 @@ def copied_packets(source: Any, streams: list[Any], span: Span, stats: MuxStats)
             packet.dts = given - shift
             if packet.dts == last_dts:  # two subtitles at once: muxers want stamps that rise
                 packet.pts, packet.dts = max(packet.pts, packet.dts + 1), packet.dts + 1
+        if not packet.duration:
+            packet.duration = _frame_ticks(packet.stream, base)
         last[packet.stream_index] = packet.dts, max(packet.dts + 1, packet.dts + (packet.duration or 0))
         yield packet

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -41,6 +42,7 @@ class PacketScan:
     - `constant_rate`: whether pictures follow each other evenly
     - `sparse`: whether they do so at less than half of the rate that the header promises
     - `holes`: places in an otherwise even film where `lost_pictures` seem to be missing, the first at `first_hole_s`
+    - `stamps`: when pictures show, rising, in the film's time base; those without one are not among them
     """
 
     pictures: int
@@ -59,6 +61,7 @@ class PacketScan:
     holes: int
     lost_pictures: int
     first_hole_s: float
+    stamps: array[int] = field(repr=False)
 
     @property
     def missing_s(self) -> float:
@@ -150,6 +153,7 @@ def scan_packets(info: MediaInfo) -> PacketScan:
     starts: dict[int, int] = {}  # by stream, in its time base
     ends: dict[int, int] = {}
     steps = _Steps()
+    stamps = array("q")
     with av.open(str(info.path), metadata_errors="replace") as container:
         film = film_stream(container)
         if film is None:
@@ -172,6 +176,7 @@ def scan_packets(info: MediaInfo) -> PacketScan:
                 pictures, picture_bytes = pictures + 1, picture_bytes + packet.size
                 if stamp is not None:
                     steps.add(stamp)
+                    stamps.append(stamp)
             if stamp is not None:
                 index, stop = packet.stream_index, stamp + (packet.duration or 0)
                 starts.setdefault(index, stamp)
@@ -198,6 +203,7 @@ def scan_packets(info: MediaInfo) -> PacketScan:
         holes=holes,
         lost_pictures=lost,
         first_hole_s=float(first_hole * info.video.time_base),
+        stamps=array("q", sorted(set(stamps))),
     )
 
 

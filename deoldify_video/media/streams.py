@@ -1,34 +1,26 @@
-"""Asks a container before any work is done whether it can hold a stream: every one is offered to it, headers only."""
+"""Asks a container before any work is done whether it can hold a stream: every one is offered to FFmpeg's muxer."""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 import av.error
+from av.bitstream import BitStreamFilterContext, bitstream_filters_available
 
 from deoldify_video.errors import UsageError
+from deoldify_video.media.encode import CODECS, write_black_picture
 from deoldify_video.media.formats import CONTAINERS
 from deoldify_video.media.languages import three_letter_language
-from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art
+from deoldify_video.media.probe import MediaInfo, is_cover_art
 
-# FFmpeg writes anything into a transport stream, as private data that no player shows.
-TRANSPORT_CODECS = (
-    "h264",
-    "hevc",
-    "mpeg1video",
-    "mpeg2video",
-    "mp2",
-    "mp3",
-    "aac",
-    "ac3",
-    "eac3",
-    "dts",
-    "opus",
-    "dvb_subtitle",
-)
 # Written anew by whoever writes the file.
 OUTDATED_TAGS = ("DURATION", "ENCODER", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS", "VENDOR_ID")
 # Cover art as a file, by codec: the ending of its name, its kind.
@@ -40,6 +32,10 @@ PICTURE_FILES = {
 }
 ANY_LANGUAGE = ("matroska", "webm")  # formats whose language tags may be of any kind
 WITH_CHAPTERS = ("mp4", "mov", "matroska", "webm")
+SUGGESTED = (".mkv", ".mov", ".mp4", ".ts", ".avi")  # endings, in the order in which they are tried
+READ_AS = {"mp4": "mov", "webm": "matroska"}  # FFmpeg's readers of formats whose writers are called otherwise
+_LOOKED_AT = 2000  # packets, for the first one of a stream
+Fits: TypeAlias = Callable[[Path, str, bool], bool]  # whether all goes well with an output, a codec, and streams left out
 WITH_VARIABLE_RATE = ("mp4", "mov", "matroska", "webm", "mpegts")
 
 
@@ -51,30 +47,68 @@ def container_format(output: Path) -> str:
         raise UsageError(f"{output.name} has no ending of a film; use one of {', '.join(CONTAINERS)}.") from None
 
 
-def check_container(info: MediaInfo, output: Path, codec: str) -> None:
+def check_container(info: MediaInfo, output: Path, codec: str, *, drop_streams: bool = False) -> None:
     """Refuse, before any work is done, a container that cannot hold the new picture stream, or anything that is to be copied.
 
-    Raises `UsageError` that names what does not fit and a container that holds it.
+    With `drop_streams` only the pictures count. Raises `UsageError` that names what does not fit, and a way out that was tried.
     """
-    name = container_format(output)
-    if not holds_codec(name, codec):
-        raise UsageError(f"{output.suffix} cannot hold {codec}; write to .mkv instead.")
-    if info.chapters and name not in WITH_CHAPTERS:
-        raise UsageError(f"{output.suffix} cannot hold the film's {info.chapters} chapters; write to .mkv instead.")
+    problem = misfit(info, container_format(output), codec, drop_streams=drop_streams)
+    if problem:
+        raise UsageError(f"{output.suffix} cannot hold {problem}; {way_out(info, output, codec, drop_streams=drop_streams)}.")
+
+
+def misfit(info: MediaInfo, format_name: str, codec: str, *, drop_streams: bool = False) -> str:
+    """What of a film does not fit into a format, in words; "" where all does. With `drop_streams` only the pictures count."""
+    if not holds_codec(format_name, codec):
+        return codec
+    if info.chapters and format_name not in WITH_CHAPTERS:
+        return f"the film's {info.chapters} chapters"
+    if drop_streams:
+        return ""
     with av.open(str(info.path), metadata_errors="replace") as source:
-        film = film_stream(source)
         for stream in source.streams:
-            if film is not None and stream.index != film.index and stream.type != "data" and not can_hold(name, stream):
-                what = _in_words(info, stream)
-                raise UsageError(f"{output.suffix} cannot hold {what}, which the film has; write to .mkv instead.")
+            if stream.type != "data" and stream.index != info.video.index and not can_hold(format_name, stream):
+                return f"{in_words(stream)}, which the film has"
+    return ""
 
 
-def _in_words(info: MediaInfo, stream: Any) -> str:
+def way_out(info: MediaInfo, output: Path, codec: str, *, drop_streams: bool = False, fits: Fits | None = None) -> str:
+    """Advice for a film that does not fit into `output`: a codec that the container holds, a container that holds the film, or
+    to leave streams out. Each is tried first: by headers and first packets, and by `fits`, which is given a name and the options.
+    """
+
+    def is_good(suffix: str, codec: str, drop_streams: bool) -> bool:
+        if misfit(info, CONTAINERS[suffix], codec, drop_streams=drop_streams):
+            return False
+        return fits is None or fits(output.with_suffix(suffix), codec, drop_streams)
+
+    own = output.suffix.lower()
+    ways = []
+    if not holds_codec(container_format(output), codec):
+        ways += [f"use --codec {other}" for other in CODECS if is_good(own, other, drop_streams)][:1]
+    ways += [f"write to {suffix} instead" for suffix in SUGGESTED if suffix != own and is_good(suffix, codec, drop_streams)][:1]
+    if not ways and not drop_streams:
+        holding = [suffix for suffix in (own, *SUGGESTED) if is_good(suffix, codec, True)][:1]
+        ways += [
+            "use --drop-streams to leave it out" + ("" if own in holding else f", and write to {holding[0]}") for _ in holding
+        ]
+    return ", or ".join(ways) or "no container holds it"
+
+
+def in_words(stream: Any) -> str:
+    """A stream for people: its kind, its codec, and which of its kind it is where there are several."""
     if stream.type == "attachment":
-        return "an attached file"
-    known = next((s for s in info.streams if s.index == stream.index), None)
-    what = "cover art" if is_cover_art(stream) else f"a stream of {stream.type}"
-    return f"{what} ({known.codec})" if known and known.codec != "unknown" else what
+        return f"the attached file {stream.metadata.get('filename', '')}".rstrip()
+    if is_cover_art(stream):
+        return f"cover art ({_codec(stream)})"
+    alike = [one.index for one in stream.container.streams if one.type == stream.type and not is_cover_art(one)]
+    number = f" number {alike.index(stream.index) + 1}" if len(alike) > 1 else ""
+    return f"a stream of {stream.type}{number} ({_codec(stream)})"
+
+
+def keeps_order(format_name: str) -> bool:
+    """Whether a format can note down that pictures are coded in another order than they show; AVI counts them."""
+    return format_name != "avi"
 
 
 def check_rate(output: Path, *, constant: bool) -> None:
@@ -83,21 +117,55 @@ def check_rate(output: Path, *, constant: bool) -> None:
         raise UsageError(f"{output.suffix} cannot hold the film's variable frame rate; write to .mkv instead.")
 
 
+def is_carried_otherwise(stream: Any) -> bool:
+    """QuickTime keeps chapters and time codes as tracks of data; the muxer makes those anew from chapters and metadata."""
+    if stream.type != "data":
+        return False
+    return "timecode" in stream.metadata or (stream.name == "bin_data" and bool(stream.container.chapters()))
+
+
+def not_held(info: MediaInfo, format_name: str) -> frozenset[int]:
+    """The numbers of the streams of a film that a container cannot hold, data among them."""
+    with av.open(str(info.path), metadata_errors="replace") as source:
+        others = [stream for stream in source.streams if stream.index != info.video.index and not is_carried_otherwise(stream)]
+        return frozenset(stream.index for stream in others if not can_hold(format_name, stream))
+
+
 def can_hold(format_name: str, stream: Any) -> bool:
-    """Whether a container of this format takes a copy of `stream`: tried, with a header in memory."""
-    if stream.type == "attachment":
-        return format_name == "matroska"
-    if is_cover_art(stream) and format_name in ("matroska", "webm", "avi", "mpegts"):
-        return format_name == "matroska" and _codec(stream) in PICTURE_FILES
-    if format_name == "mpegts" and (stream.codec_context is None or _codec(stream) not in TRANSPORT_CODECS):
-        return False
+    """Whether a container of this format takes a copy of `stream`: FFmpeg's muxer is given its header and its first packet, in
+    memory, and what it makes of them is read back. (Some write anything as private data, that no player shows.)
+    """
+    memory = io.BytesIO()
     try:
-        with av.open(io.BytesIO(), "w", format=format_name) as trial:
-            add_copy(trial, stream)
+        packet = _first_packet(stream)
+        with av.open(memory, "w", format=format_name) as trial:
+            copy = add_copy(trial, stream)
             trial.start_encoding()
-    except (av.error.FFmpegError, ValueError):
+            if copy is not None and packet is not None:
+                trial.mux(converter(format_name, stream, copy)(packet))
+        if stream.type == "attachment" or copy is None:  # in the header, without which there is nothing to be read
+            return bytes(stream.data if packet is None else packet) in memory.getvalue()
+        memory.seek(0)
+        with av.open(memory, format=READ_AS.get(format_name, format_name), metadata_errors="replace") as result:
+            found = [(one.type, _codec(one), is_cover_art(one)) for one in result.streams]
+    except (av.error.FFmpegError, ValueError, KeyError):
         return False
-    return True
+    return packet is None or (stream.type, _codec(stream), is_cover_art(stream)) in found
+
+
+def _first_packet(stream: Any) -> av.Packet | None:
+    """A stream's first packet as if it were at the film's beginning; None where it has none among the first of the file."""
+    if stream.type == "attachment":
+        return None
+    with av.open(stream.container.name, metadata_errors="replace") as source:
+        own = source.streams[stream.index]
+        with contextlib.suppress(av.error.FFmpegError, ValueError):
+            for packet in islice(source.demux(), _LOOKED_AT):
+                if packet.stream_index == own.index and packet.size:
+                    packet.pts = packet.dts = 0
+                    packet.duration = packet.duration or 1
+                    return packet
+    return None
 
 
 def add_copy(target: Any, stream: Any) -> Any:
@@ -120,6 +188,24 @@ def add_copy(target: Any, stream: Any) -> Any:
     return copy
 
 
+def converter(format_name: str, stream: Any, copy: Any) -> Callable[[av.Packet], list[av.Packet]]:
+    """Makes packets of `stream` into those that its `copy` in a container takes: AVI holds H.264 and HEVC with start codes in the
+    stream, other containers have lengths instead, and the codec's headers apart.
+    """
+    name = f"{_codec(stream)}_mp4toannexb"
+    needed = format_name == "avi" and name in bitstream_filters_available
+    start_codes = BitStreamFilterContext(name, stream, copy) if needed else None
+
+    def convert(packet: av.Packet) -> list[av.Packet]:
+        time_base = packet.time_base
+        packets = start_codes.filter(packet) if start_codes else [packet]
+        for made in packets:
+            made.stream, made.time_base = copy, time_base
+        return packets
+
+    return convert
+
+
 def kept_tags(metadata: dict[str, str], format_name: str) -> dict[str, str]:
     """Tags that still hold in a new file: what the old file said about itself is left out, an MP4 track's `name` is a title."""
     tags = {key: value for key, value in metadata.items() if key.upper() not in OUTDATED_TAGS}
@@ -131,12 +217,14 @@ def kept_tags(metadata: dict[str, str], format_name: str) -> dict[str, str]:
 
 
 def _codec(stream: Any) -> str:
-    return str(stream.codec_context.codec.canonical_name)
+    return str(stream.codec_context.codec.canonical_name if stream.codec_context else getattr(stream, "name", None))
 
 
+@lru_cache
 def holds_codec(format_name: str, codec: str) -> bool:
-    """Whether files of a format, by its name in FFmpeg, may hold pictures of `codec`, one of `options.CODECS`."""
-    if format_name == "mpegts":
-        return codec in TRANSPORT_CODECS
-    with av.open(io.BytesIO(), "w", format=format_name) as container:
-        return codec in container.supported_codecs
+    """Whether files of a format, by its name in FFmpeg, hold pictures of `codec`, one of `options.CODECS`: tried with a black one."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "black.mkv"
+        write_black_picture(path, codec)
+        with av.open(str(path)) as source:
+            return can_hold(format_name, source.streams.video[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +22,10 @@ from deoldify_video.options import DecodeOptions
 ADTS_SYNC = 0xFFF  # transport streams carry AAC with a header of its own on every packet
 ASPECT_TOLERANCE = Fraction(1, 1000)  # H.264 and HEVC have sixteen bits for each side of the pixel aspect
 UNSPECIFIED = (0, 2)  # of FFmpeg's numbers of primaries and transfers (libavutil/pixfmt.h)
+WITH_LENGTH = (
+    "mov",
+    "mp4",
+)  # formats that note down how long the last picture shows; FFmpeg calls the one it reads "mov,mp4,..."
 COMPARED = ("video", "audio", "subtitle", "cover art", "attachment")
 
 
@@ -42,7 +46,7 @@ class Verdict:
 
     `worst_stamp_s` is how far the stamp of a frame lies from where it should be, `shift_s` by how much all streams together begin
     later than in the source (some containers begin at zero). `duration_s` and `expected_duration_s` are the length of the picture;
-    Matroska need not say how long the last frame shows, then it ends with that frame's stamp.
+    only MP4 says how long the last frame shows, other films end with that frame's stamp.
     """
 
     frames: int
@@ -66,13 +70,13 @@ class Verdict:
 
 @dataclass
 class _StreamRecord:
-    """A stream as it was read: its packets' stamps in seconds, the end of the last one, a hash over their bytes."""
+    """A stream as it was read: its packets' stamps in seconds, its length where the header has one, a hash over its packets' bytes."""
 
     kind: str
     codec: str
     tick_s: float
     stamps_s: array[float] = field(default_factory=lambda: array("d"))
-    end_s: float = 0.0
+    length_s: float = 0.0
     packets: int = 0
     digest: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
 
@@ -85,16 +89,21 @@ class _StreamRecord:
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None:
             self.stamps_s.append(float(stamp * Fraction(packet.time_base)))
-            self.end_s = max(self.end_s, float((stamp + (packet.duration or 0)) * Fraction(packet.time_base)))
 
 
 def verify_film(
-    info: MediaInfo, output: Path, options: DecodeOptions, written: tuple[Sequence[int], int] | None = None
+    info: MediaInfo,
+    output: Path,
+    options: DecodeOptions,
+    written: tuple[Sequence[int], int] | None = None,
+    left_out: Collection[int] = (),
 ) -> Verdict:
     """Compare the film `output` with its source.
 
-    `options` say which part of the source was wanted. `written` are the stamps of the frames that were written and the end of the
-    last one, in the source's time base; None takes them from the source. Raises `InputError` when one of the files cannot be read.
+    `options` say which part of the source was wanted; streams of the numbers `left_out` are not expected. `written` are the stamps of
+    the frames that were written and the end of the last one, in the source's time base; None takes them from the source.
+
+    Raises `InputError` when one of the files cannot be read.
     """
     video, new = info.video, probe(output)
     pictures, records = _read(new)
@@ -107,18 +116,21 @@ def verify_film(
     shift = found[0] - expected[0] if found and expected else 0.0
     worst = max((abs(a - b - shift) for a, b in zip(found, expected, strict=False)), default=0.0)
     tolerance = 1.01 * max(base, pictures.tick_s)
-    duration, wanted = pictures.end_s - (found[0] if found else 0.0), (end - pts[0]) * base if pts else 0.0
+    duration, wanted = pictures.length_s or (found[-1] - found[0] if found else 0.0), (end - pts[0]) * base if pts else 0.0
     if len(found) != len(expected):
         problems.append(f"it has {len(found)} frames instead of {len(expected)}.")
     elif worst > tolerance:
         problems.append(f"its frames are up to {worst:.3f} s away from their time.")
-    elif found and pictures.end_s > found[-1] and abs(duration - wanted) > tolerance + float(1 / video.frame_rate):
+    elif found and new.format_name.startswith(WITH_LENGTH) and abs(duration - wanted) > tolerance:
         problems.append(f"its picture lasts {duration:.3f} s instead of {wanted:.3f} s.")
     problems += compare_pictures(info, new, deinterlaced=options.deinterlace)
     streams = []
-    originals = _read_copied(info, span)
+    originals = _read_copied(info, span, left_out)
     for kind in COMPARED:
-        old, copies = ([t for t in group if t.kind == kind] for group in (originals, records))
+        # A track without a packet holds nothing that could be lost, and is not written by every muxer.
+        old, copies = (
+            [t for t in group if t.kind == kind and (t.packets or kind == "attachment")] for group in (originals, records)
+        )
         if len(old) != len(copies):
             problems.append(f"it has {len(copies)} streams of {kind} instead of {len(old)}.")
         for before, after in zip(old, copies, strict=False):
@@ -210,10 +222,10 @@ def _read(info: MediaInfo) -> tuple[_StreamRecord, list[_StreamRecord]]:
     return picture, list(records.values())
 
 
-def _read_copied(info: MediaInfo, span: Span) -> list[_StreamRecord]:
+def _read_copied(info: MediaInfo, span: Span, left_out: Collection[int]) -> list[_StreamRecord]:
     """The streams that are copied, as `write_film` reads them."""
     with av.open(str(info.path), metadata_errors="replace") as source:
-        others = [stream for stream in source.streams if stream.index != info.video.index]
+        others = [stream for stream in source.streams if stream.index != info.video.index and stream.index not in left_out]
         records = {stream.index: _record(stream) for stream in others}
         for packet in copied_packets(source, others, span, MuxStats()):
             records[packet.stream_index].add(packet)
@@ -230,7 +242,8 @@ def _packets(packets: Iterable[av.Packet]) -> Iterable[av.Packet]:
 def _record(stream: Any) -> _StreamRecord:
     kind = "cover art" if is_cover_art(stream) else stream.type
     codec = stream.codec_context.codec.canonical_name if stream.codec_context else stream.type
-    record = _StreamRecord(kind, codec, float(stream.time_base or 0))
+    base = float(stream.time_base or 0)
+    record = _StreamRecord(kind, codec, base, length_s=(getattr(stream, "duration", None) or 0) * base)
     if kind == "attachment":
         record.digest.update(stream.data)
     return record

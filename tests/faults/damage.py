@@ -74,3 +74,15 @@ def with_packets(path: Path, source: Path, change: Callable[[av.Packet], None]) 
                 packet.stream = streams[packet.stream_index]
                 new.mux(packet)
     return path
+
+
+def remuxed(path: Path, source: Path, change: Callable[[av.Packet], None], options: dict[str, str] | None = None) -> Path:
+    """Write the packets of `source` anew after `change(packet)` for each of them; `options` are the muxer's."""
+    with av.open(str(source)) as old, av.open(str(path), "w", container_options=options or {}) as new:
+        streams = {stream.index: new.add_stream_from_template(stream, opaque=True) for stream in old.streams}
+        for packet in old.demux():
+            if packet.size:
+                change(packet)
+                packet.stream = streams[packet.stream_index]
+                new.mux(packet)
+    return path
