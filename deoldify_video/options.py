@@ -17,8 +17,11 @@ BIT_DEPTHS = (8, 10, 12, 16)
 FLOWS = ("dis", "dis-fine", "raft")
 MAX_LOOKAHEAD = 25  # frames; each one waits in memory
 # No picture depends on these; what `precision` comes to stands in a fingerprint by itself. A photo depends on few others.
-_WITHOUT_EFFECT = ("encode.overwrite", "color.device", "color.batch_size", "color.precision")
-_OF_FILMS = ("decode.", "smooth.", "encode.", "color.keyframes")
+_WITHOUT_EFFECT = (
+    *("encode.overwrite", "color.device", "color.batch_size", "color.precision"),
+    *("segments.range_frames", "segments.search_frames", "segments.overlap_frames"),
+)
+_OF_FILMS = ("segments.", "decode.", "smooth.", "encode.", "color.keyframes")
 CODECS = ("h264", "hevc", "av1", "ffv1", "prores")
 
 
@@ -117,6 +120,27 @@ class EncodeOptions:
 
 
 @dataclass(frozen=True)
+class SegmentOptions:
+    """How the work on a film is divided, in frames.
+
+    `shortest`: a segment is not worth a file of its own below this; `longest`: a shot longer than this is divided, so that a kill
+    never loses more. On a cluster a worker makes `range_frames` at a time (each costs its reader up to some 300 frames before its
+    first one), and the cuts of a film are sought in several spans of at least `search_frames`, each read `overlap_frames` further.
+    """
+
+    shortest: int = 240
+    longest: int = 2400
+    range_frames: int = 3000
+    search_frames: int = 9000
+    overlap_frames: int = 96
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.shortest <= self.longest, "a segment has at least one frame, and the shortest is not the longest.")
+        least = min(self.range_frames, self.search_frames, self.overlap_frames)
+        _require(least >= 1, "ranges, searches and their overlap have at least one frame.")
+
+
+@dataclass(frozen=True)
 class JobOptions:
     """Permissions of a run beyond the ordinary; none of them changes the pictures.
 
@@ -140,6 +164,7 @@ class FilmOptions:
     color: ColorOptions = field(default_factory=ColorOptions)
     smooth: SmoothOptions = field(default_factory=SmoothOptions)
     encode: EncodeOptions = field(default_factory=EncodeOptions)
+    segments: SegmentOptions = field(default_factory=SegmentOptions)
     job: JobOptions = field(default_factory=JobOptions)
 
     def fingerprint(self, kind: str, weights: str, precision: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import short
 import torch
 from torch import Tensor, nn
 
@@ -43,13 +42,6 @@ def no_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     empty = tmp_path_factory.getbasetemp() / "no-config.toml"
     empty.touch()  # a file that is named but not there is an error
     monkeypatch.setenv("DEOLDIFY_VIDEO_CONFIG", str(empty))
-
-
-@pytest.fixture
-def short_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments of 8 to 12 frames, and ranges of hardly more."""
-    for path, frames in short.LENGTHS.items():
-        monkeypatch.setattr(f"deoldify_video.{path}", frames)
 
 
 class StubNetwork(nn.Module):

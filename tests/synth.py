@@ -13,9 +13,12 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from deoldify_video.options import SegmentOptions
+
 RATE = Fraction(25)
 AUDIO_RATE = 8000
 FFMPEG_RANGES = {False: 1, True: 2}
+SHORT = SegmentOptions(8, 12, range_frames=10, search_frames=50, overlap_frames=40)  # a film of two seconds has several
 
 
 def light(number: int, size: tuple[int, int] = (64, 48), *, shot: int = 0, depth: int = 8, full: bool = False) -> NDArray[Any]:

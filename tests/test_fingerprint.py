@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from synth import make_film
+from synth import SHORT, make_film
 
 from deoldify_video.batch.discovery import Search, discover
 from deoldify_video.batch.manifest import DONE, PENDING, Manifest
@@ -20,11 +20,15 @@ from deoldify_video.options import (
     EncodeOptions,
     FilmOptions,
     JobOptions,
+    SegmentOptions,
     SmoothOptions,
 )
 
 MIX = FilmOptions(
-    color=ColorOptions("compact+second:0.5", device="cpu"), encode=EncodeOptions("ffv1"), smooth=SmoothOptions(0.0)
+    color=ColorOptions("compact+second:0.5", device="cpu"),
+    encode=EncodeOptions("ffv1"),
+    smooth=SmoothOptions(0.0),
+    segments=SHORT,
 )
 
 
@@ -37,7 +41,7 @@ def second(stub_spec, tmp_path, monkeypatch) -> Path:
     return weights
 
 
-def test_a_film_does_not_go_on_with_other_weights_of_a_mixs_second_network(second, short_ranges, tmp_path):
+def test_a_film_does_not_go_on_with_other_weights_of_a_mixs_second_network(second, tmp_path):
     source, output = make_film(tmp_path / "old.mkv", frames=50, shots=3), tmp_path / "new.mkv"
     with pytest.raises(StoppedError):
         colorize_film(source, output, MIX, should_stop=lambda: True)
@@ -86,6 +90,8 @@ def differing(kind: str, options: FilmOptions) -> list[str]:
         (FilmOptions(color=ColorOptions(keyframes=24)), ["color.keyframes"], []),
         (FilmOptions(smooth=SmoothOptions(0.5)), ["smooth.smoothing"], []),
         (FilmOptions(decode=DecodeOptions(end_s=2.0)), ["decode.end_s"], []),
+        (FilmOptions(segments=SegmentOptions(longest=240)), ["segments.longest"], []),
+        (FilmOptions(segments=SegmentOptions(range_frames=1, search_frames=2, overlap_frames=3)), [], []),
         (FilmOptions(encode=EncodeOptions(bit_depth=10)), ["encode.bit_depth"], []),
         (FilmOptions(color=ColorOptions(device="cpu", batch_size=3), encode=EncodeOptions(overwrite=True)), [], []),
         (FilmOptions(job=JobOptions(restart=True, force=True, allow_truncated=True, verify=False)), [], []),

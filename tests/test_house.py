@@ -41,27 +41,21 @@ ROOM_WORDS = {
 # Functions and classes that are not called just so: each meant more than one thing, or nothing that can be guessed.
 NAMES = """
     _Waiting Begin Column Driver Ending Start Track View Work bury clock deep film_report greet leave look lose readable
-    take
 """
 
 PUBLIC = "fields of a report, which programs read"
-PAGE = "the page has yet to get its new names"
 TRAINING = "the training has yet to get its new names"
 NAME_EXCEPTIONS: dict[tuple[str, str], str] = {
     ("evaluation", "grey"): PUBLIC,
     ("film", "part"): "a field of journals that lie on disks",
     ("models", "grey"): TRAINING,
     **{("training", word): TRAINING for word in ("View", "centre", "colour", "colours", "grey")},
-    **{("web", word): PAGE for word in ("Column", "choice", "choices", "colour", "desk", "ending", "grey")},
-    **{("web", word): PAGE for word in ("sentence", "sentences", "take", "visit", "visits")},
 }
 WHAT_EXCEPTIONS: dict[str, str] = {
     **{
         f"deoldify_video/training/{name}.py": TRAINING
         for name in ("build", "checkpoint", "critic", "recipe", "session", "steps", "view")
     },
-    **{f"deoldify_video/web/{name}.py": PAGE for name in ("desk", "visits")},
-    **{f"tests/web/{name}.py": PAGE for name in ("inside", "test_guard", "test_uploads", "test_visits")},
 }
 CLASS_EXCEPTIONS: dict[str, str] = {
     "Candidate": "a picture for the data set, and a render factor that is tried",

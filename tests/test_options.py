@@ -16,6 +16,7 @@ from deoldify_video.options import (
     DecodeOptions,
     EncodeOptions,
     FilmOptions,
+    SegmentOptions,
     SmoothOptions,
 )
 
@@ -52,6 +53,9 @@ def test_the_limits_themselves_are_taken_and_nothing_beyond_them(options, name, 
         lambda: EncodeOptions(codec="mpeg1"),
         lambda: EncodeOptions(bit_depth=9),
         lambda: DecodeOptions(-1.0),
+        lambda: SegmentOptions(10, 9),
+        lambda: SegmentOptions(0),
+        lambda: SegmentOptions(overlap_frames=0),
         lambda: DecodeOptions(3.0, 3.0),
     ],
 )

@@ -184,7 +184,7 @@ def choose(
         ),
         SmoothOptions(smoothing, lookahead, flow),
         EncodeOptions(codec, crf, encoder_preset, overwrite, bit_depth),
-        JobOptions(restart, force, allow_truncated, verify, drop_streams),
+        job=JobOptions(restart, force, allow_truncated, verify, drop_streams),
     )
     return Chosen(options)
 

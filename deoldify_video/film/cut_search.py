@@ -22,8 +22,6 @@ from deoldify_video.media.decode import DecodeStats, SeekPoint
 from deoldify_video.media.frame import FilmFrame
 from deoldify_video.temporal.shots import LOOKAHEAD, ShotDetector
 
-SEARCH_FRAMES = 9000  # six minutes; less is not worth a search of its own
-OVERLAP_FRAMES = 96  # into the next span
 _NOTHING = np.zeros((1, 1), np.uint8)
 
 
@@ -60,6 +58,7 @@ def _search_cuts(job: FilmJob, number: int, count: int) -> CutSearch:
     end_pts = None if last else job.info.video.start_pts + round(end_s / job.info.video.time_base)
     span = replace(job.options.decode, start_s=start_s, end_s=job.options.decode.end_s)
     reader = replace(job, options=replace(job.options, decode=span)).reader(SeekPoint())
+    overlap = job.options.segments.overlap_frames
     detector = ShotDetector()
     found: list[FilmFrame] = []
     pts: list[int] = []
@@ -69,13 +68,13 @@ def _search_cuts(job: FilmJob, number: int, count: int) -> CutSearch:
     with Stages() as stages:
         for frame in stages.background(reader, depth=QUEUE_FRAMES, name="decode"):
             if end_pts is not None and frame.pts >= end_pts:
-                if len(tail) == OVERLAP_FRAMES:
+                if len(tail) == overlap:
                     break
             else:
                 own += 1
             found += map(_emptied, detector.push(frame))
             pts.append(frame.pts)
-            if len(head) < OVERLAP_FRAMES:
+            if len(head) < overlap:
                 head.append(detector.memory())
             if len(pts) > own:
                 tail.append(detector.memory())

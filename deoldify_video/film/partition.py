@@ -20,13 +20,11 @@ from deoldify_video.film.threads import Stages
 from deoldify_video.media.decode import SEEKABLE_FORMATS, DecodeStats, FilmReader, SeekPoint
 from deoldify_video.media.frame import FilmFrame
 
-RANGE_FRAMES = 3000  # two minutes; a range of its own costs its reader up to some 300 frames before its first one
-
 
 def is_divisible(job: FilmJob) -> bool:
     """Whether it pays to divide the film: it is long, and its container leads to any frame."""
     seekable = any(name in job.info.format_name for name in SEEKABLE_FORMATS)
-    return seekable and job.expected_frames > 2 * RANGE_FRAMES
+    return seekable and job.expected_frames > 2 * job.options.segments.range_frames
 
 
 def partition_film(
@@ -43,8 +41,8 @@ def partition_film(
         yield from _divide_by_reading(job, finished)
         return
     frames, stats = joined
-    partitioner = _Partitioner(finished, lambda frame: True)
-    for number, members in groupby(mark_segments(frames, ResumePoint()), key=lambda frame: frame.segment):
+    partitioner = _Partitioner(job.options.segments.range_frames, finished, lambda frame: True)
+    for number, members in groupby(mark_segments(frames, ResumePoint(), job.options.segments), key=lambda frame: frame.segment):
         yield from partitioner.add(*_planned(number, members))
     yield from partitioner.flush()
     yield stats
@@ -54,9 +52,10 @@ def _divide_by_reading(job: FilmJob, finished: Mapping[int, Segment]) -> Iterato
     one_thread_each()
     rest = rest_of_film([finished[number] for number in takewhile(finished.__contains__, count())])
     reader = _WatchedReader(job.reader(rest.seek_point))
-    partitioner = _Partitioner(finished, reader.is_sound_at)
+    partitioner = _Partitioner(job.options.segments.range_frames, finished, reader.is_sound_at)
     with Stages() as stages:
-        frames = find_segments(stages.background(reader, depth=QUEUE_FRAMES, name="decode"), rest.resume_point)
+        decoded = stages.background(reader, depth=QUEUE_FRAMES, name="decode")
+        frames = find_segments(decoded, rest.resume_point, job.options.segments)
         for number, members in groupby(frames, key=lambda frame: frame.segment):
             yield from partitioner.add(*_planned(number, members))
     yield from partitioner.flush()
@@ -101,6 +100,7 @@ class _WatchedReader:
 class _Partitioner:
     """Gathers segments until they make a range."""
 
+    range_frames: int
     finished: Mapping[int, Segment]
     is_sound_at: Callable[[int], bool]
     waiting: list[PlannedSegment] = field(default_factory=list)
@@ -114,7 +114,7 @@ class _Partitioner:
         is_done = entry is not None and entry.pts == segment.pts
         # In mid-shot the smoother looks ahead from one segment into the next: they are made together.
         if not (goes_on and self.waiting):
-            long_enough = sum(len(one.pts) for one in self.waiting) >= RANGE_FRAMES
+            long_enough = sum(len(one.pts) for one in self.waiting) >= self.range_frames
             if is_done or (long_enough and self.is_sound_at(segment.frame)):
                 yield from self.flush()
             if is_done:

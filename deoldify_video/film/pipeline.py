@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from deoldify_video.film.threads import Stages, through
 from deoldify_video.media.frame import FilmFrame
-from deoldify_video.options import FilmOptions
+from deoldify_video.options import FilmOptions, SegmentOptions
 from deoldify_video.temporal.flow import make_flow
 from deoldify_video.temporal.keyframes import KeyframeColorizer
 from deoldify_video.temporal.shots import ShotDetector
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from deoldify_video.models.colorizer import Colorizer
 
 QUEUE_FRAMES = 8  # how far a stage runs ahead of the next one
-MIN_SEGMENT_FRAMES = 240  # a segment is not worth a file of its own below this
-MAX_SEGMENT_FRAMES = 2400  # a shot longer than this is divided: a kill never loses more
 
 Mark: TypeAlias = Callable[[Iterable[FilmFrame]], Iterator[FilmFrame]]  # sets `shot` and `segment`, in order
 
@@ -80,13 +78,13 @@ def one_thread_each() -> None:
     cv2.setNumThreads(1)
 
 
-def find_segments(frames: Iterable[FilmFrame], resume_point: ResumePoint) -> Iterator[FilmFrame]:
+def find_segments(frames: Iterable[FilmFrame], resume_point: ResumePoint, lengths: SegmentOptions) -> Iterator[FilmFrame]:
     """Find cuts, and number shots and segments from `resume_point` on."""
     detector = ShotDetector()
-    return mark_segments(through(frames, detector.push, detector.flush), resume_point)
+    return mark_segments(through(frames, detector.push, detector.flush), resume_point, lengths)
 
 
-def mark_segments(frames: Iterable[FilmFrame], resume_point: ResumePoint) -> Iterator[FilmFrame]:
+def mark_segments(frames: Iterable[FilmFrame], resume_point: ResumePoint, lengths: SegmentOptions) -> Iterator[FilmFrame]:
     """Number the segments in `frame.segment`: they start at cuts, and in the middle of a shot that is too long.
 
     Frames before `resume_point` (which a resumed run decodes so that the shot detector knows the past) are dropped, and shots are
@@ -99,7 +97,7 @@ def mark_segments(frames: Iterable[FilmFrame], resume_point: ResumePoint) -> Ite
         if shot_offset is None:
             shot_offset = resume_point.shot - frame.shot
         frame.shot += shot_offset
-        if (frame.shot != shot and count >= MIN_SEGMENT_FRAMES) or count >= MAX_SEGMENT_FRAMES:
+        if (frame.shot != shot and count >= lengths.shortest) or count >= lengths.longest:
             segment, count = segment + 1, 0
         frame.segment, shot = segment, frame.shot
         count += 1

@@ -97,7 +97,9 @@ def make_segments(
     if segment_range.state_segment is not None:
         resume_point = replace(resume_point, smoother_state=_load_state(state_path(folder, segment_range.state_segment)))
     mark = (
-        partial(mark_planned, segment_range.plan) if segment_range.plan else partial(find_segments, resume_point=resume_point)
+        partial(mark_planned, segment_range.plan)
+        if segment_range.plan
+        else partial(find_segments, resume_point=resume_point, lengths=job.options.segments)
     )
     frames = islice(reader, segment_range.frames) if segment_range.plan else reader
     planned = {segment.number: segment.pts for segment in segment_range.plan}

@@ -7,7 +7,9 @@ import json
 import pytest
 from synth import make_film, stamps
 
-from deoldify_video.film import finalize, pipeline
+from deoldify_video.errors import StoppedError
+from deoldify_video.film.colorize import colorize_film
+from deoldify_video.options import ColorOptions, FilmOptions, SegmentOptions
 
 
 @pytest.fixture
@@ -65,27 +67,21 @@ def test_the_log_tells_the_whole_story(cli, film, tmp_path):
     assert "run.log cannot be written" in outcome.err
 
 
-def test_a_changed_option_is_named_and_restart_is_the_way_out(cli, film, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "MIN_SEGMENT_FRAMES", 5)
-    monkeypatch.setattr(pipeline, "MAX_SEGMENT_FRAMES", 8)
+def test_a_changed_option_is_named_and_restart_is_the_way_out(cli, tmp_path):
+    shot = SegmentOptions().shortest
+    film = make_film(tmp_path / "old.mkv", frames=2 * shot, shots=2, repeat=shot, codec="mpeg4")
     output = tmp_path / "new.mkv"
-    assemble = finalize.write_film
-
-    def no_power(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(finalize, "write_film", no_power)
-    assert cli("colorize", film, "-o", output).code == 130
-    monkeypatch.setattr(finalize, "write_film", assemble)
+    with pytest.raises(StoppedError):
+        colorize_film(film, output, FilmOptions(color=ColorOptions(device="cpu")), should_stop=lambda: True)
     changed = cli("colorize", film, "-o", output, "--crf", "30")
     assert changed.code == 2
     assert "encode.crf (was None, now 30)" in changed.err
     assert "--restart" in changed.err
     same = cli("colorize", film, "-o", output, "--json")
-    assert json.loads(same.out)["resumed_frames"] == 20
-    assert "20 of the frames were finished by an earlier run" in same.err
-    assert cli("colorize", film, "-o", output, "--crf", "30", "--restart", "--overwrite").code == 0
-    assert stamps(output) == stamps(film)
+    assert json.loads(same.out)["resumed_frames"] == shot
+    assert f"{shot} of the frames were finished by an earlier run" in same.err
+    assert cli("colorize", film, "-o", output, "--crf", "30", "--restart", "--overwrite", "--end", "1").code == 0
+    assert stamps(output) == stamps(film)[:25]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.mkv", "old.mkv"]
 
 

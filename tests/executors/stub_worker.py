@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from deoldify_video.executors import worker
@@ -37,15 +38,22 @@ def prepare():
     fork_server.stub()  # also enters it
     torch.set_num_threads(1)
     from deoldify_video import colorize, photo
-    from deoldify_video.film import pipeline
 
-    pipeline.MIN_SEGMENT_FRAMES, pipeline.MAX_SEGMENT_FRAMES = 8, 12
     if folder := os.environ.get("WORKER_PIDS"):
         (Path(folder) / str(os.getpid())).touch()
     if slow := float(os.environ.get("SLOW_S", "0")):
         _slow_down(slow)
-    colorize.colorize_item = _poisoned(colorize.colorize_item)
+    colorize.colorize_item = _poisoned(_in_short_segments(colorize.colorize_item))
     photo.OpenPhoto = _poisoned(photo.OpenPhoto)
+
+
+def _in_short_segments(make):
+    from synth import SHORT
+
+    def in_short_segments(source, target, options, **others):
+        return make(source, target, replace(options, segments=SHORT), **others)
+
+    return in_short_segments
 
 
 def _poisoned(make):

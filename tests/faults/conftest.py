@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from fork_server import ForkServer
-
-from deoldify_video.film import pipeline
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,18 @@ def fork_server() -> Iterator[ForkServer]:
 
 
 @pytest.fixture
-def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments of 8 to 12 frames, so that a film of two seconds has several, some of them in mid-shot."""
-    monkeypatch.setattr(pipeline, "MIN_SEGMENT_FRAMES", 8)
-    monkeypatch.setattr(pipeline, "MAX_SEGMENT_FRAMES", 12)
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mounts a disk of so many bytes; skips the test where only another user could."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(size_bytes: int) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"no disk can be mounted here: {error}")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", "--lazy", str(folder)], check=False, capture_output=True)

@@ -14,6 +14,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,22 +27,25 @@ HERE = Path(__file__).resolve().parent
 class Case:
     """The task of a child: colorize `source` into `output`.
 
-    `options` by group (decode, encode, job), `segments` (shortest, longest) frames; `kill_at` is the number of the event (a frame
-    done, a sync, a rename, a removal) at which it is killed, `file_limit_bytes` the largest file that it may write.
+    `options` by group (decode, encode, job, smooth, segments); `kill_at` is the number of the event (a frame done, a sync, a
+    rename, a removal) at which it is killed, `interrupt_at` the frames after which it gets a Ctrl-C, `file_limit_bytes` the largest
+    file that it may write.
     """
 
     source: str
     output: str
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
-    segments: tuple[int, int] = (8, 12)
     kill_at: int | None = None
+    interrupt_at: tuple[int, ...] = ()
     file_limit_bytes: int | None = None
     timeout_s: float = 30.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a child ended: `ok`, `error` (a foreseen one, with its exit code), `crash` (any other), `killed` or `hang`."""
+    """How a child ended: `ok`, `error` (a foreseen one, with its exit code), `interrupted`, `crash` (any other), `killed` or `hang`;
+    `threads` are the names of stages that still run then.
+    """
 
     kind: str
     exit_code: int = 0
@@ -50,6 +54,7 @@ class Outcome:
     events: int = 0
     seconds: float = 0.0
     peak_kib: int = 0
+    threads: list[str] = field(default_factory=list)
 
 
 class ForkServer:
@@ -87,7 +92,7 @@ def serve() -> None:
     os.dup2(2, 1)  # whatever libraries print goes to standard error
     for line in sys.stdin:
         values = json.loads(line)
-        case = Case(**{**values, "segments": tuple(values["segments"])})
+        case = Case(**{**values, "interrupt_at": tuple(values["interrupt_at"])})
         answers.write(json.dumps(asdict(_fork(case))) + "\n")
         answers.flush()
 
@@ -121,13 +126,13 @@ def _fork(case: Case) -> Outcome:
 def _work(case: Case) -> Outcome:
     """In the child: everything that may go wrong happens here."""
     import torch
+    from rich.console import Console
 
+    from deoldify_video.cli.console import stop_on_interrupt
     from deoldify_video.errors import DeoldifyVideoError
-    from deoldify_video.film import pipeline
     from deoldify_video.film.colorize import colorize_film
 
     torch.set_num_threads(1)
-    pipeline.MIN_SEGMENT_FRAMES, pipeline.MAX_SEGMENT_FRAMES = case.segments
     events = 0
 
     def event(*_: object) -> None:
@@ -136,20 +141,37 @@ def _work(case: Case) -> Outcome:
         if events == case.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def on_progress(progress: Any) -> None:
+        event()
+        if progress.frames in case.interrupt_at:
+            os.kill(os.getpid(), signal.SIGINT)
+
     if case.file_limit_bytes is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (case.file_limit_bytes, case.file_limit_bytes))
     _count_calls(event)
+    options = film_options(case.options)
     try:
-        report = colorize_film(case.source, case.output, film_options(case.options), on_progress=event, colorizer=stub())
+        with stop_on_interrupt(Console(stderr=True)) as should_stop:
+            report = colorize_film(
+                case.source, case.output, options, on_progress=on_progress, should_stop=should_stop, colorizer=stub()
+            )
     except DeoldifyVideoError as error:
-        return Outcome("error", error.exit_code, str(error), events=events)
+        return Outcome("error", error.exit_code, str(error), events=events, threads=stages_left())
+    except KeyboardInterrupt:
+        return Outcome("interrupted", 130, events=events, threads=stages_left())
     except BaseException as error:
         import traceback
 
         return Outcome("crash", 1, f"{type(error).__name__}: {error}\n{traceback.format_exc()}", events=events)
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Outcome("ok", report=report.as_dict(), events=events, peak_kib=peak_kib)
+
+
+def stages_left() -> list[str]:
+    """Threads of the pipeline that are still there."""
+    names = {thread.name for thread in threading.enumerate()}
+    return sorted(names & {"decode", "colorize", "smooth", "paint"})
 
 
 def _count_calls(event: Any) -> None:
@@ -168,10 +190,16 @@ def film_options(groups: dict[str, dict[str, Any]]) -> Any:
     """`FilmOptions` of plain values by group."""
     from deoldify_video import options
 
-    kinds = {"decode": options.DecodeOptions, "encode": options.EncodeOptions, "job": options.JobOptions}
-    made = {group: kinds[group](**values) for group, values in groups.items() if group in kinds}
-    smooth = options.SmoothOptions(**groups.get("smooth", {"smoothing": 0.0}))
-    return options.FilmOptions(**made, smooth=smooth, color=options.ColorOptions(device="cpu", batch_size=4))
+    kinds = {
+        "decode": options.DecodeOptions,
+        "smooth": options.SmoothOptions,
+        "encode": options.EncodeOptions,
+        "segments": options.SegmentOptions,
+        "job": options.JobOptions,
+    }
+    groups = {"smooth": {"smoothing": 0.0}, "segments": {"shortest": 8, "longest": 12}} | groups
+    made = {group: kinds[group](**values) for group, values in groups.items()}
+    return options.FilmOptions(**made, color=options.ColorOptions(device="cpu", batch_size=4))
 
 
 def stub() -> Any:

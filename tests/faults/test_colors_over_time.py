@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import av
@@ -11,34 +12,52 @@ import pytest
 import torch
 from damage import with_packets
 from fork_server import Case
-from synth import blank_frame, light, make_film, planes, stamps, write_plane
+from numpy.typing import NDArray
+from synth import SHORT, blank_frame, light, make_film, planes, stamps, write_plane
 
 from deoldify_video.errors import DeviceMemoryError, StoppedError
 from deoldify_video.film.colorize import colorize_film
-from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, SmoothOptions
+from deoldify_video.models.colorizer import Colorizer
+from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, SegmentOptions, SmoothOptions
 
-FFV1 = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.9))
-
-
-def color_by_shot(colorizer, monkeypatch, cut: int) -> None:
-    """A network that paints everything red before frame `cut` and blue from there on."""
-    seen = 0
-
-    def paint(batch):
-        nonlocal seen
-        ab = np.empty((len(batch), 2, *batch.shape[1:]), np.float32)
-        for number in range(len(batch)):
-            ab[number] = np.array((40, 20) if seen < cut else (10, -45), np.float32)[:, None, None]
-            seen += 1
-        return ab
-
-    monkeypatch.setattr(colorizer, "ab", paint)
+FFV1 = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.9), segments=SHORT)
 
 
-def test_cut_reset(tmp_path, stub_colorizer, monkeypatch):
+def gray_film(path: Path, pictures: list[NDArray[Any]]) -> Path:
+    """A film of luma planes (H, W), without loss."""
+    height, width = pictures[0].shape
+    with av.open(str(path), "w") as target:
+        video: Any = target.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        for number, picture in enumerate(pictures):
+            frame = blank_frame((width, height), "yuv420p")
+            write_plane(frame, 0, picture)
+            frame.pts = number
+            target.mux(video.encode(frame))
+        target.mux(video.encode(None))
+    return path
+
+
+class DayAndNight(torch.nn.Module):
+    """A network that paints dark pictures red and bright ones blue."""
+
+    def prepare(self, gray: torch.Tensor) -> torch.Tensor:
+        return gray
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        dark = x.mean(dim=(1, 2, 3), keepdim=True) < 0.4  # (B, 1, 1, 1)
+        red, blue = (torch.tensor(ab, dtype=x.dtype).view(1, 2, 1, 1) for ab in ((40, 20), (10, -45)))
+        return torch.where(dark, red, blue)
+
+    def to_ab(self, raw: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+        return raw.float()
+
+
+def test_cut_reset(tmp_path, stub_colorizer):
     """Strong smoothing, and not a trace of the old shot's red in the first frame of the new one."""
-    source = make_film(tmp_path / "old.mkv", frames=24, shots=2, size=(128, 96), codec="ffv1", audio=None)
-    color_by_shot(stub_colorizer, monkeypatch, cut=12)
+    pictures = [light(number, (128, 96), shot=number // 12) // (2 if number < 12 else 1) for number in range(24)]
+    source = gray_film(tmp_path / "old.mkv", pictures)
+    stub_colorizer.network = DayAndNight()
     output = tmp_path / "new.mkv"
     report = colorize_film(source, output, FFV1, colorizer=stub_colorizer)
     assert report.shots == 2
@@ -48,19 +67,11 @@ def test_cut_reset(tmp_path, stub_colorizer, monkeypatch):
     assert red[12] < 130
 
 
-def test_flat_frames(tmp_path, stub_colorizer, short_segments):
+def test_flat_frames(tmp_path, stub_colorizer):
     """Black, white and grey frames, between pictures and alone, come through without warnings, cuts or NaN."""
-    source = tmp_path / "old.mkv"
-    with av.open(str(source), "w") as target:
-        video: Any = target.add_stream("ffv1", rate=25)
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        for number in range(40):
-            frame = blank_frame((64, 48), "yuv420p")
-            value = {0: 16, 1: 235, 2: 128}.get(number // 5 % 5)
-            write_plane(frame, 0, light(number) if value is None else np.array(value))
-            frame.pts = number
-            target.mux(video.encode(frame))
-        target.mux(video.encode(None))
+    flat = {0: 16, 1: 235, 2: 128}
+    pictures = [np.full((48, 64), flat[n // 5 % 5]) if n // 5 % 5 in flat else light(n) for n in range(40)]
+    source = gray_film(tmp_path / "old.mkv", pictures)
     output = tmp_path / "new.mkv"
     report = colorize_film(source, output, FFV1, colorizer=stub_colorizer)
     assert report.frames == 40
@@ -71,12 +82,13 @@ def test_flat_frames(tmp_path, stub_colorizer, short_segments):
         assert np.abs(chroma - 128).max() < 90
 
 
-def test_oom_halving(tmp_path, stub_colorizer, monkeypatch):
-    """The device holds three frames at most: batches are halved until they fit, and every frame gets its colours."""
-    source = make_film(tmp_path / "old.mkv", frames=21, codec="ffv1", audio=None)
-    plain = tmp_path / "plain.mkv"
-    colorize_film(source, plain, FFV1, colorizer=stub_colorizer)
-    forward, sizes = stub_colorizer._forward, []
+def test_oom_halving(tmp_path, stub_spec):
+    """The device holds three frames at most: a batch is halved until it fits, and every frame gets its colours."""
+    source = make_film(tmp_path / "old.mkv", frames=16, codec="ffv1", audio=None)
+    plain, options = tmp_path / "plain.mkv", replace(FFV1, segments=SegmentOptions())
+    colorizer = Colorizer(ColorOptions(device="cpu", batch_size=16))
+    colorize_film(source, plain, options, colorizer=colorizer)
+    forward, sizes = colorizer.network.forward, []
 
     def small_device(batch):
         sizes.append(len(batch))
@@ -84,31 +96,26 @@ def test_oom_halving(tmp_path, stub_colorizer, monkeypatch):
             raise torch.OutOfMemoryError("out of memory")
         return forward(batch)
 
-    monkeypatch.setattr(stub_colorizer, "_forward", small_device)
-    monkeypatch.setattr(stub_colorizer, "batch_size", 16)
+    colorizer.network.forward = small_device
     limit, output = 3, tmp_path / "new.mkv"
-    colorize_film(source, output, FFV1, colorizer=stub_colorizer)
-    assert [size for size in sizes if size > limit] == [16, 8, 4]
+    colorize_film(source, output, options, colorizer=colorizer)
+    assert sizes == [16, 8, 4, *[2] * 8]
     for plane in (0, 1, 2):
         np.testing.assert_array_equal(planes(output, plane), planes(plain, plane))
     limit = 0
     with pytest.raises(DeviceMemoryError, match="--render-factor"):
-        colorize_film(source, tmp_path / "none.mkv", FFV1, colorizer=stub_colorizer)
+        colorize_film(source, tmp_path / "none.mkv", options, colorizer=colorizer)
     assert not (tmp_path / "none.mkv").exists()
 
 
 def test_bounded_memory(tmp_path, fork_server):
     """Six times the frames, the same peak: measured in processes of their own, after the same start."""
-    peaks = {}
+    peaks, options = {}, {"encode": {"codec": "ffv1"}, "segments": {"shortest": 20, "longest": 30}}
     for frames in (40, 240):
         source = make_film(
             tmp_path / f"{frames}.mkv", frames=frames, size=(96, 64), codec="mpeg4", options={"bf": "0"}, audio=None
         )
-        outcome = fork_server.run(
-            Case(
-                str(source), str(tmp_path / f"new{frames}.mkv"), {"encode": {"codec": "ffv1"}}, segments=(20, 30), timeout_s=90
-            )
-        )
+        outcome = fork_server.run(Case(str(source), str(tmp_path / f"new{frames}.mkv"), options, timeout_s=90))
         assert outcome.kind == "ok", outcome
         peaks[frames] = outcome.peak_kib
     assert peaks[240] < 1.1 * peaks[40]
@@ -129,7 +136,7 @@ def resumed_film(source, whole, options, colorizer):
 
 
 @pytest.mark.parametrize("option", [{}, {"keyframes": 4}])
-def test_a_resumed_run_gives_the_same_colors(tmp_path, stub_colorizer, short_segments, option):
+def test_a_resumed_run_gives_the_same_colors(tmp_path, stub_colorizer, option):
     """Smoothing on, shots longer than a segment: the same film, bit for bit."""
     source = make_film(tmp_path / "old.mkv", frames=40, shots=2, size=(96, 64))
     options = replace(FFV1, color=ColorOptions(device="cpu", **option))
@@ -140,7 +147,7 @@ def test_a_resumed_run_gives_the_same_colors(tmp_path, stub_colorizer, short_seg
 
 
 @pytest.mark.parametrize("kind", ["transport stream", "AVI", "stamps that go back", "fields", "a part"])
-def test_films_that_are_hard_to_seek_are_taken_up_at_the_right_frame(tmp_path, stub_colorizer, short_segments, kind):
+def test_films_that_are_hard_to_seek_are_taken_up_at_the_right_frame(tmp_path, stub_colorizer, kind):
     suffix = {"transport stream": ".ts", "AVI": ".avi"}.get(kind, ".mkv")
     codec = "mpeg4" if kind == "AVI" else "libx264"
     source = make_film(tmp_path / f"old{suffix}", frames=50, shots=2, codec=codec, options={"g": "60"}, audio=None)

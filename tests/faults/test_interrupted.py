@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
-import threading
 import zlib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
-from fork_server import Case, ForkServer
+import torch
+from fork_server import Case, ForkServer, stages_left
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from synth import make_film, planes, sound_packets, stamps
+from synth import SHORT, make_film, planes, sound_packets, stamps
 
-from deoldify_video.errors import OutputError, StoppedError, UsageError
-from deoldify_video.film import job
+from deoldify_video.errors import InputError, OutputError, StoppedError, UsageError
 from deoldify_video.film.colorize import colorize_film
-from deoldify_video.film.journal import Journal, Segment, _read_lines, segment_path
+from deoldify_video.film.journal import Journal, Segment, segment_path, work_folder
+from deoldify_video.media.disk import check_disk
 from deoldify_video.media.files import hash_file, lock_file
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
+from deoldify_video.report import Progress
 
 FFV1 = {"encode": {"codec": "ffv1"}, "smooth": {"smoothing": 0.8}}
-OPTIONS = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.0))
+OPTIONS = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.0), segments=SHORT)
 FRAMES = 50
 
 
@@ -87,6 +89,17 @@ def test_kill_anywhere(film, fork_server, uninterrupted, tmp_path, first, second
     output.unlink()
 
 
+def entries_of(path: Path) -> list[Any]:
+    """The entries of a journal that lies on a disk."""
+    return [json.loads(line[9:]) for line in path.read_bytes().splitlines()]
+
+
+def write_entries(path: Path, entries: list[Any]) -> None:
+    """Write a journal, every line with its checksum."""
+    texts = [json.dumps(entry, sort_keys=True).encode() for entry in entries]
+    path.write_bytes(b"".join(b"%08x %s\n" % (zlib.crc32(text), text) for text in texts))
+
+
 def enter_segments(output: Path, count: int) -> Journal:
     """A journal with `count` finished segments whose parts hold a few bytes."""
     journal = Journal(output, {"version": "1"})
@@ -98,15 +111,15 @@ def enter_segments(output: Path, count: int) -> Journal:
     return journal
 
 
-def test_journal_torn(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # a thousand of them, and no power cut to come
+def test_journal_torn(tmp_path):
     output = tmp_path / "new.mkv"
     journal = enter_segments(output, 3)
     journal.close(remove=False)
     text, folder = journal.path.read_bytes(), journal.folder
     parts = {path.name: path.read_bytes() for path in folder.glob("part-*")}
     ends = [0, *(i + 1 for i, byte in enumerate(text) if byte == ord("\n"))]
-    for length in range(len(text) + 1):
+    places = {*range(0, len(text), 23), *(end + near for end in ends for near in (-2, -1, 0, 1))}
+    for length in sorted(places & {*range(len(text) + 1)}):
         for name, data in parts.items():
             (folder / name).write_bytes(data)
         journal.path.write_bytes(text[:length])
@@ -124,7 +137,7 @@ def test_journal_lies(tmp_path, lie):
     output = tmp_path / "new.mkv"
     journal = enter_segments(output, 3)
     journal.close(remove=False)
-    entries = _read_lines(journal.path)
+    entries = entries_of(journal.path)
     if lie == "part gone":
         segment_path(journal.folder, 1).unlink()
     elif lie == "part changed":
@@ -139,8 +152,7 @@ def test_journal_lies(tmp_path, lie):
         entries[2]["colour"] = entries[2].pop("delay")
     else:
         entries[2] = ["not", "an", "entry"]
-    texts = [json.dumps(entry).encode() for entry in entries]
-    journal.path.write_bytes(b"".join(b"%08x %s\n" % (zlib.crc32(text), text) for text in texts))
+    write_entries(journal.path, entries)
     opened = Journal(output, {"version": "1"})
     assert [segment.part for segment in opened.segments] == ["part-00000.mkv"]
     opened.close(remove=True)
@@ -153,7 +165,7 @@ def stopped_run(film: Path, output: Path, colorizer, options: FilmOptions = OPTI
 
 
 @pytest.mark.parametrize("change", ["input", "option", "network", "version"])
-def test_resume_fingerprint(film, tmp_path, stub_colorizer, short_segments, monkeypatch, change):
+def test_resume_fingerprint(film, tmp_path, stub_colorizer, change):
     source, output = tmp_path / "old.mkv", tmp_path / "new.mkv"
     shutil.copy(film, source)
     stopped_run(source, output, stub_colorizer)
@@ -165,7 +177,9 @@ def test_resume_fingerprint(film, tmp_path, stub_colorizer, short_segments, monk
     elif change == "network":
         stub_colorizer.fingerprint = "other weights"
     else:
-        monkeypatch.setattr(job, "__version__", "0.0.1")
+        journal = work_folder(output) / "journal.jsonl"
+        fingerprint, *segments = entries_of(journal)
+        write_entries(journal, [fingerprint | {"version": "0.0.1"}, *segments])
     with pytest.raises(UsageError, match=r"--restart") as caught:
         colorize_film(source, output, options, colorizer=stub_colorizer)
     assert {"input": "source", "option": "end_s", "network": "weights", "version": "version"}[change] in str(caught.value)
@@ -196,90 +210,54 @@ def test_no_clobber(film, tmp_path, stub_colorizer, link):
     assert other.read_bytes() == b"something else"
 
 
-SIGINT_SCRIPT = """
-import os, signal, sys, threading
-from fork_server import stub
-from deoldify_video.cli import app
-from deoldify_video.cli.commands import colorize
-from deoldify_video.film import colorize as film
-from deoldify_video.film import pipeline
-from deoldify_video.media.encode import SegmentWriter
-pipeline.MIN_SEGMENT_FRAMES, pipeline.MAX_SEGMENT_FRAMES = 8, 12
-film.Colorizer = lambda options: stub()
-times, original = int(sys.argv.pop()), SegmentWriter.write
-written = 0
-def write(self, luma, chroma):
-    global written
-    written += 1
-    if written in (15, 17)[:times]:
-        os.kill(os.getpid(), signal.SIGINT)
-    original(self, luma, chroma)
-SegmentWriter.write = write
-try:
-    app.main()
-finally:
-    left = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-    print("threads left:", [name for name in left if name in ("decode", "colorize", "smooth", "paint")])
-"""
-
-
-@pytest.mark.parametrize(("times", "kept"), [(1, 2), (2, 1)])
-def test_sigint_once_twice(film, tmp_path, fork_server, times, kept):
-    here = Path(__file__).resolve().parent
+@pytest.mark.parametrize(("times", "kind", "finished"), [(1, "error", 2), (2, "interrupted", 1)])
+def test_sigint_once_twice(film, tmp_path, fork_server, times, kind, finished):
+    """In the second segment: the first Ctrl-C lets it finish, the second does not."""
     output = tmp_path / "new.mkv"
-    path = os.pathsep.join([str(here.parents[1]), str(here.parent), str(here)])
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            SIGINT_SCRIPT,
-            "colorize",
-            film,
-            "-o",
-            output,
-            "--codec",
-            "ffv1",
-            "--smoothing",
-            "0",
-            str(times),
-        ],
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert done.returncode == 130, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "threads left: []" in done.stdout
+    outcome = fork_server.run(Case(str(film), str(output), FFV1, interrupt_at=(15, 17)[:times]))
+    assert (outcome.kind, outcome.exit_code, outcome.threads) == (kind, 130, []), outcome
     assert not output.exists()
-    journal = tmp_path / ".new.mkv.work" / "journal.jsonl"
-    assert len(_read_lines(journal)) == 1 + kept  # the fingerprint and the finished segments
+    assert len(entries_of(work_folder(output) / "journal.jsonl")) == 1 + finished  # the fingerprint and the segments
 
 
-@pytest.mark.parametrize("stage", ["decode", "colorize", "smooth", "paint", "encode"])
-def test_stage_failure_no_deadlock(film, tmp_path, stub_colorizer, short_segments, monkeypatch, stage):
-    def fails(*_: object, **__: object) -> None:
-        raise ZeroDivisionError(stage)
+class FailingRaft(torch.nn.Module):
+    """Stands for torchvision's network, and fails."""
 
+    def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        raise ZeroDivisionError("smooth")
+
+
+@pytest.mark.parametrize("stage", ["decode", "colorize", "smooth", "paint"])
+def test_stage_failure_no_deadlock(film, tmp_path, stub_colorizer, monkeypatch, stage):
+    """Each stage fails by what may happen to it in mid-film: no thread is left, and no file but finished segments."""
+    source, output, options = tmp_path / "old.mkv", tmp_path / "new.mkv", OPTIONS
+    shutil.copy(film, source)
+    network, error = stub_colorizer.network, ZeroDivisionError
     if stage == "decode":
-        monkeypatch.setattr("deoldify_video.media.decode.luma_to_gray", fails)
+        pieces = [make_film(tmp_path / f"{side}.ts", frames=30, size=(side, 48), audio=None) for side in (64, 96)]
+        source.write_bytes(b"".join(piece.read_bytes() for piece in pieces))  # its pictures change their size
+        error = InputError
     elif stage == "colorize":
-        monkeypatch.setattr(stub_colorizer, "ab", fails)
+
+        def fails(x):
+            raise ZeroDivisionError(stage)
+
+        network.forward = fails
     elif stage == "smooth":
-        monkeypatch.setattr("deoldify_video.temporal.smooth.Smoother.push", fails)
-    elif stage == "paint":
-        monkeypatch.setattr("deoldify_video.color.paint.Painter.chroma", fails)
+        library = SimpleNamespace(raft_small=lambda weights: FailingRaft(), Raft_Small_Weights=SimpleNamespace(DEFAULT=None))
+        for name in ("torchvision", "torchvision.models", "torchvision.models.optical_flow"):
+            monkeypatch.setitem(sys.modules, name, library)
+        options = replace(OPTIONS, smooth=SmoothOptions(0.9, flow="raft"))
     else:
-        monkeypatch.setattr("deoldify_video.media.encode.SegmentWriter.write", fails)
-    output = tmp_path / "new.mkv"
-    with pytest.raises(ZeroDivisionError, match=stage):
-        colorize_film(film, output, OPTIONS, colorizer=stub_colorizer)
-    assert not {"decode", "colorize", "smooth", "paint"} & {thread.name for thread in threading.enumerate()}
-    assert list(tmp_path.iterdir()) == []
+        network.to_ab = lambda raw, temperature: torch.zeros(len(raw), 1, 4, 4)  # a plane too few
+        error = (IndexError, ValueError)
+    with pytest.raises(error):
+        colorize_film(source, output, options, colorizer=stub_colorizer)
+    assert stages_left() == []
+    assert not output.exists()
 
 
-def test_two_runs_one_output(film, tmp_path, stub_colorizer, short_segments):
+def test_two_runs_one_output(film, tmp_path, stub_colorizer):
     output = tmp_path / "new.mkv"
     journal = enter_segments(output, 1)
     with pytest.raises(OutputError, match="another run is working on"):
@@ -291,12 +269,37 @@ def test_two_runs_one_output(film, tmp_path, stub_colorizer, short_segments):
     assert output.exists()
 
 
-def test_disk_full_start(film, tmp_path, stub_colorizer, monkeypatch):
-    usage = shutil._ntuple_diskusage(10**12, 10**12 - 10**6, 10**6)
-    monkeypatch.setattr("deoldify_video.media.disk.shutil.disk_usage", lambda folder: usage)
-    with pytest.raises(OutputError, match="1 MB free and the film needs at least"):
-        colorize_film(film, tmp_path / "new.mkv", OPTIONS, colorizer=stub_colorizer)
-    assert list(tmp_path.iterdir()) == []
+def test_disk_full_start(film, stub_colorizer, small_disk):
+    disk = small_disk(10**6)
+    with pytest.raises(OutputError, match=r"\d+ kB free and the film needs at least 16\.9 MB"):
+        colorize_film(film, disk / "new.mkv", OPTIONS, colorizer=stub_colorizer)
+    assert list(disk.iterdir()) == []
+
+
+def test_disk_full_check(tmp_path):
+    """The same without a disk of its own."""
+    check_disk(tmp_path, 1)
+    with pytest.raises(OutputError, match=r"GB free and the film needs at least 900 TB; free some"):
+        check_disk(tmp_path, 9 * 10**14)
+
+
+def test_disk_full_encode(film, stub_colorizer, small_disk):
+    """Something else fills the disk in mid-film: no thread is left, and the finished segments are kept."""
+    disk = small_disk(20 << 20)
+    output = disk / "new.mkv"
+
+    def on_progress(progress: Progress) -> None:
+        if progress.frames == 20:
+            with suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+                while True:
+                    ballast.write(bytes(4096))
+
+    with pytest.raises(OutputError, match="disk is full"):
+        colorize_film(film, output, OPTIONS, colorizer=stub_colorizer, on_progress=on_progress)
+    assert stages_left() == []
+    (disk / "ballast").unlink()
+    report = colorize_film(film, output, OPTIONS, colorizer=stub_colorizer)
+    assert (report.frames, report.resumed_frames) == (FRAMES, 12)
 
 
 @pytest.mark.parametrize("limit", ["a part", "the track", "the film"])

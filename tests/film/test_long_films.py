@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from functools import partial
@@ -18,7 +17,7 @@ from deoldify_video.film.colorize import colorize_film
 from deoldify_video.film.pipeline import QUEUE_FRAMES, ResumePoint, film_frames, find_segments
 from deoldify_video.film.threads import Stages
 from deoldify_video.media.frame import FilmFrame
-from deoldify_video.options import FilmOptions
+from deoldify_video.options import FilmOptions, SegmentOptions
 
 SIZE = (64, 48)
 QUEUES = 4
@@ -51,7 +50,7 @@ class Frames:
 def test_as_many_frames_are_alive_in_a_long_film_as_in_a_short_one(stub_colorizer, count):
     limited = SampleRange.of(8, full=False)
     painter = Painter("bt601", limited, limited, 8, (32, 24))
-    frames, mark = Frames(count), partial(find_segments, resume_point=ResumePoint())
+    frames, mark = Frames(count), partial(find_segments, resume_point=ResumePoint(), lengths=SegmentOptions())
     with Stages() as stages:
         result = film_frames(frames, mark, stub_colorizer, painter, FilmOptions(), None, stages)
         assert [frame.index for frame, _ in result] == list(range(count))
@@ -124,12 +123,12 @@ def test_an_error_in_the_callers_own_progress_function_ends_all_threads(tmp_path
 
 
 @pytest.mark.usefixtures("no_thread_is_left")
-def test_a_stopped_film_goes_on_to_the_same_result(tmp_path, stub_colorizer, monkeypatch):
-    monkeypatch.setattr(sys.modules["deoldify_video.film.pipeline"], "MIN_SEGMENT_FRAMES", 8)
+def test_a_stopped_film_goes_on_to_the_same_result(tmp_path, stub_colorizer):
+    options = FilmOptions(segments=SegmentOptions(shortest=8))
     source = make_film(tmp_path / "old.mkv", frames=36, shots=3, size=(128, 96))
     with pytest.raises(StoppedError):
-        colorize_film(source, tmp_path / "new.mkv", colorizer=stub_colorizer, should_stop=lambda: True)
+        colorize_film(source, tmp_path / "new.mkv", options, colorizer=stub_colorizer, should_stop=lambda: True)
     assert not (tmp_path / "new.mkv").exists()
-    report = colorize_film(source, tmp_path / "new.mkv", colorizer=stub_colorizer)
+    report = colorize_film(source, tmp_path / "new.mkv", options, colorizer=stub_colorizer)
     assert (report.frames, report.resumed_frames) == (36, 12)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.mkv", "old.mkv"]

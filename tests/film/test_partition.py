@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from synth import make_film, planes, sound_packets, stamps, write_plane
+from synth import SHORT, make_film, planes, sound_packets, stamps, write_plane
 
 from deoldify_video.errors import InputError
 from deoldify_video.film import cut_search
@@ -23,13 +23,21 @@ from deoldify_video.film.partition import is_divisible, partition_film
 from deoldify_video.film.preflight import preflight
 from deoldify_video.film.segments import SegmentRange, make_segments
 from deoldify_video.media.decode import DecodeStats
-from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
+from deoldify_video.options import (
+    ColorOptions,
+    DecodeOptions,
+    EncodeOptions,
+    FilmOptions,
+    JobOptions,
+    SegmentOptions,
+    SmoothOptions,
+)
 
 FRAMES = 90
 SHOTS = 4  # of 22 or 23 frames: each has a segment that is divided in mid-shot
-FFV1 = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.9))
+FFV1 = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.9), segments=SHORT)
 
-pytestmark = pytest.mark.usefixtures("short_ranges", "one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +115,12 @@ def test_ranges_begin_at_cuts(film, tmp_path, stub_colorizer):
 
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("way", ["plain", "a part of it", "flat frames", "uneven stamps"])
-def test_several_searches_find_what_one_does(tmp_path, stub_colorizer, monkeypatch, way, count):
+def test_several_searches_find_what_one_does(tmp_path, stub_colorizer, way, count):
     """The film is divided alike, wherever searches begin: in mid-shot, in black frames, between stamps."""
-    monkeypatch.setattr(cut_search, "OVERLAP_FRAMES", 60)
-    options, many = FFV1, {"frames": 300, "shots": 7, "options": {"g": "30"}}
+    options = replace(FFV1, segments=replace(SHORT, overlap_frames=60))
+    many = {"frames": 300, "shots": 7, "options": {"g": "30"}}
     if way == "a part of it":
-        options = replace(FFV1, decode=DecodeOptions(start_s=0.7, end_s=10.1))
+        options = replace(options, decode=DecodeOptions(start_s=0.7, end_s=10.1))
     elif way == "uneven stamps":
         rng = random.Random(2)
         many |= {"pts": list(accumulate(rng.choice((40, 40, 40, 80)) for _ in range(300))), "time_base": Fraction(1, 1000)}
@@ -130,8 +138,7 @@ def test_several_searches_find_what_one_does(tmp_path, stub_colorizer, monkeypat
     assert sum(one.own for one in searches) == stats.frames
 
 
-def test_searches_that_cannot_be_joined(film, tmp_path, stub_colorizer, monkeypatch):
-    monkeypatch.setattr(cut_search, "OVERLAP_FRAMES", 40)
+def test_searches_that_cannot_be_joined(film, tmp_path, stub_colorizer):
     job = job_of(film, tmp_path / "new.mkv", stub_colorizer)
     first, second = (cut_search.search_cuts(job, number, 2) for number in range(2))
     assert cut_search.join_searches([first, second]) is not None
@@ -242,9 +249,9 @@ def test_a_film_that_reads_otherwise_when_sought_is_refused(film, tmp_path, stub
     journal.close(remove=True)
 
 
-def test_what_is_divided(film, tmp_path, stub_colorizer, monkeypatch):
+def test_what_is_divided(film, tmp_path, stub_colorizer):
     assert is_divisible(job_of(film, tmp_path / "new.mkv", stub_colorizer))
     transport = make_film(tmp_path / "old.ts", frames=FRAMES)
     assert not is_divisible(job_of(transport, tmp_path / "new.mkv", stub_colorizer))  # it has no index
-    monkeypatch.undo()
-    assert not is_divisible(job_of(film, tmp_path / "new.mkv", stub_colorizer))  # it is short
+    by_default = replace(FFV1, segments=SegmentOptions())
+    assert not is_divisible(job_of(film, tmp_path / "new.mkv", stub_colorizer, by_default))  # it is short

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deoldify_video.film.pipeline import MAX_SEGMENT_FRAMES, MIN_SEGMENT_FRAMES, ResumePoint, mark_segments
+from deoldify_video.film.pipeline import ResumePoint, mark_segments
 from deoldify_video.media.frame import FilmFrame
+from deoldify_video.options import SegmentOptions
 
+LENGTHS = SegmentOptions(shortest=40, longest=400)
 EMPTY = np.zeros((1, 1), np.uint8)
 
 
@@ -24,7 +26,7 @@ def segments_of(frames):
 
 
 def lengths(shots):
-    numbers = segments_of(mark_segments(film(shots), ResumePoint()))
+    numbers = segments_of(mark_segments(film(shots), ResumePoint(), LENGTHS))
     assert numbers == sorted(numbers)
     return [numbers.count(number) for number in range(numbers[-1] + 1)]
 
@@ -33,10 +35,10 @@ def lengths(shots):
     ("shots", "expected"),
     [
         ([10], [10]),
-        ([MIN_SEGMENT_FRAMES, 5], [MIN_SEGMENT_FRAMES, 5]),
-        ([MIN_SEGMENT_FRAMES - 1, 5], [MIN_SEGMENT_FRAMES + 4]),
-        ([100] * 6, [300, 300]),
-        ([MAX_SEGMENT_FRAMES + 7], [MAX_SEGMENT_FRAMES, 7]),
+        ([LENGTHS.shortest, 5], [LENGTHS.shortest, 5]),
+        ([LENGTHS.shortest - 1, 5], [LENGTHS.shortest + 4]),
+        ([15] * 6, [45, 45]),
+        ([LENGTHS.longest + 7], [LENGTHS.longest, 7]),
     ],
 )
 def test_segments_begin_at_cuts_and_divide_long_shots(shots, expected):
@@ -44,9 +46,9 @@ def test_segments_begin_at_cuts_and_divide_long_shots(shots, expected):
 
 
 @settings(max_examples=25, deadline=None)
-@given(shots=st.lists(st.integers(1, 700), min_size=1, max_size=8), data=st.data())
+@given(shots=st.lists(st.integers(1, 120), min_size=1, max_size=8), data=st.data())
 def test_a_run_that_goes_on_divides_alike(shots, data):
-    whole = list(mark_segments(film(shots), ResumePoint()))
+    whole = list(mark_segments(film(shots), ResumePoint(), LENGTHS))
     number = data.draw(st.integers(0, whole[-1].segment))
     first = segments_of(whole).index(number)
     warm_up = data.draw(st.integers(0, min(first, 40)))
@@ -55,5 +57,5 @@ def test_a_run_that_goes_on_divides_alike(shots, data):
     first_shot = rest[0].shot
     for frame in rest:
         frame.shot -= first_shot
-    resumed = list(mark_segments(rest, ResumePoint(first, number, whole[first].shot)))
+    resumed = list(mark_segments(rest, ResumePoint(first, number, whole[first].shot), LENGTHS))
     assert [(f.index, f.segment, f.shot) for f in resumed] == [(f.index, f.segment, f.shot) for f in whole[first:]]

@@ -151,7 +151,7 @@ def outcome(address, data):
 
 
 def named(path, **others):
-    """What a browser sends for a file."""
+    """The form in which a browser sends a file."""
     return {"path": path, "meta": {"_type": "gradio.FileData"}, **others}
 
 

@@ -12,7 +12,7 @@ from synth import colorfulness, make_film, planes, sound_packets
 
 from deoldify_video.errors import InputError, StoppedError
 from deoldify_video.media.photo_io import read_photo
-from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions, JobOptions
+from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions, JobOptions, SegmentOptions
 from deoldify_video.photo import colorize_photo
 from deoldify_video.web import film as film_module
 from deoldify_video.web.error_messages import UNFORESEEN, error_message, page_text
@@ -152,18 +152,18 @@ def test_what_is_made_already_is_not_made_again(film, admit, networks, run, aske
 
 
 def test_a_film_that_was_stopped_goes_on_and_with_other_settings_begins_anew(film, admit, networks, run, asked, monkeypatch):
-    monkeypatch.setattr("deoldify_video.film.pipeline.MIN_SEGMENT_FRAMES", 10)
+    short, pale = (replace(options, segments=SegmentOptions(shortest=10)) for options in (FILM, PALE))
     session = admit(film)
 
     def stop_late(doing, share):
         if "frame 50" in doing:
             raise StoppedError("Stopped.")
 
-    for options, fewer in ((FILM, True), (PALE, False)):
+    for options, fewer in ((short, True), (pale, False)):
         with monkeypatch.context() as patch:
             patch.setattr(run, "tell", stop_late)
             with pytest.raises(StoppedError):
-                session.color(run, FILM, whole=True)
+                session.color(run, short, whole=True)
         before = asked()
         assert session.color(run, options, whole=True).frames == 60
         assert (asked() - before < 60) is fewer

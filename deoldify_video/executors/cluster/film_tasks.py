@@ -16,7 +16,6 @@ from deoldify_video.errors import DeoldifyVideoError, StoppedError
 from deoldify_video.executors.base import Advanced, Event, Failed, Finished, Started, Stopped, Task
 from deoldify_video.executors.cluster.remote import Prepared
 from deoldify_video.executors.cluster.tasks import RemoteTask, Scheduler, failed
-from deoldify_video.film import cut_search
 from deoldify_video.film.cut_search import CutSearch
 from deoldify_video.film.job import NetworkFacts
 from deoldify_video.film.journal import Journal
@@ -67,7 +66,7 @@ class ClusterFilm:
         self.journal = Journal(ready.job.output, ready.fingerprint, gaps=True, checked=True)
         capacity = self.scheduler.capacity
         if ready.divisible and capacity > 1:
-            count = min(capacity, ready.job.expected_frames // cut_search.SEARCH_FRAMES)
+            count = min(capacity, ready.job.expected_frames // ready.job.options.segments.search_frames)
             if count < 2:
                 self._divide([])
                 return

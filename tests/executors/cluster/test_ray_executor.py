@@ -13,8 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import short
-from synth import light, make_film, planes, sound_packets, stamps
+from synth import SHORT, light, make_film, planes, sound_packets, stamps
 
 from deoldify_video import __version__
 from deoldify_video.errors import DependencyError, InputError, OutputError, UsageError
@@ -31,12 +30,14 @@ pytestmark = [
     # Ray's own: sockets and files that it leaves to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.usefixtures("short_ranges"),
 ]
 
 FRAMES, SHOTS = 120, 5
 OPTIONS = FilmOptions(
-    color=ColorOptions(render_factor=7, device="cpu"), encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.9)
+    color=ColorOptions(render_factor=7, device="cpu"),
+    encode=EncodeOptions(codec="ffv1"),
+    smooth=SmoothOptions(0.9),
+    segments=SHORT,
 )
 
 
@@ -48,12 +49,7 @@ def cluster():
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.add_node(num_cpus=1)
-    ray.init(
-        address=cluster.address,
-        log_to_driver=False,
-        logging_level="ERROR",
-        runtime_env={"worker_process_setup_hook": short.setup_hook()},
-    )
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     yield cluster
     ray.shutdown()
     cluster.shutdown()
