@@ -57,6 +57,9 @@ WHAT_EXCEPTIONS: dict[str, str] = {
         for name in ("build", "checkpoint", "critic", "recipe", "session", "steps", "view")
     },
 }
+SHARE_EXCEPTIONS: dict[str, str] = {
+    "media": "every container's habits and photos of any size are in it; photos are to have a room of their own",
+}
 CLASS_EXCEPTIONS: dict[str, str] = {
     "Candidate": "a picture for the data set, and a render factor that is tried",
 }
@@ -164,8 +167,9 @@ def test_no_room_holds_more_than_its_share():
     lines: Counter[str] = Counter()
     for module, path in modules().items():
         lines[room_of(module)] += len(path.read_text().splitlines())
-    shares = {room: count / lines.total() for room, count in lines.items()}
-    assert {room: round(share, 3) for room, share in shares.items() if share > MAX_SHARE} == {}
+    large = {room: round(count / lines.total(), 3) for room, count in lines.items() if count > MAX_SHARE * lines.total()}
+    assert {room: share for room, share in large.items() if room not in SHARE_EXCEPTIONS} == {}
+    assert {room for room in SHARE_EXCEPTIONS if room not in large} == set(), "no longer needed"
 
 
 def test_no_file_is_too_long():

@@ -31,7 +31,7 @@ HD_HEIGHT = 720  # from here on a film without tags is taken for BT.709: the pic
 
 
 def rehearse(info: MediaInfo, found: PacketScan, output: Path, options: FilmOptions) -> str:
-    """What would be wrong with the finished film, in sentences; "" where nothing would. Nothing is left of the trial.
+    """The faults that the finished film would have, in sentences; "" where nothing would. Nothing is left of the trial.
 
     Raises `InputError` for a source that cannot be read any more and `OutputError` for a disk that is full.
     """

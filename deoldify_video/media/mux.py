@@ -63,7 +63,7 @@ class Span:
 
 @dataclass
 class MuxStats:
-    """What was changed: streams that were left out, by number and in words, and stamps of copied packets that had to be repaired."""
+    """The changes: streams that were left out, by number and in words, and stamps of copied packets that had to be repaired."""
 
     left_out: dict[int, str] = field(default_factory=dict)
     repaired_packets: int = 0

@@ -58,7 +58,7 @@ def check_container(info: MediaInfo, output: Path, codec: str, *, drop_streams: 
 
 
 def misfit(info: MediaInfo, format_name: str, codec: str, *, drop_streams: bool = False) -> str:
-    """What of a film does not fit into a format, in words; "" where all does. With `drop_streams` only the pictures count."""
+    """The parts of a film that do not fit a format, in words; "" where all does. With `drop_streams` only the pictures count."""
     if not holds_codec(format_name, codec):
         return codec
     if info.chapters and format_name not in WITH_CHAPTERS:
