@@ -15,9 +15,9 @@ import av.error
 
 from deoldify_video.errors import InputError
 from deoldify_video.media.files import output_errors
-from deoldify_video.media.matroska import ROOM, write_pixel_aspect
+from deoldify_video.media.matroska import Edit, edit_file, pixel_aspect
 from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art
-from deoldify_video.media.streams import add_copy, converter, in_words, is_carried_otherwise, kept_tags, not_held
+from deoldify_video.media.streams import add_copy, converter, in_words, is_carried_otherwise, kept_tags, not_held, plan_edit
 from deoldify_video.media.timing import decode_stamps
 from deoldify_video.options import DecodeOptions
 
@@ -92,16 +92,17 @@ def write_film(info: MediaInfo, film: EncodedFilm, output: Path, format_name: st
         picture = film_stream(source)
         if picture is None:
             raise InputError(f"{info.path} changed while it was worked on.")
+        edits: dict[int, Edit] = {}
         converters: dict[int, Callable[[av.Packet], list[av.Packet]]] = {}
         for stream in source.streams:
             if stream.index == picture.index:
-                copy = _add_picture(target, first, info, stream)
+                copy = _add_picture(target, first, info, stream, edits)
                 if format_name == "avi":  # which counts frames instead of keeping stamps
                     copy.time_base = 1 / info.video.frame_rate
                 add_picture = converter(format_name, first.streams.video[0], copy)
             elif stream.index in left_out:
                 stats.left_out[stream.index] = in_words(stream)
-            elif not is_carried_otherwise(stream) and (copy := add_copy(target, stream)) is not None:
+            elif not is_carried_otherwise(stream) and (copy := add_copy(target, stream, edits)) is not None:
                 converters[stream.index] = converter(format_name, stream, copy)
         _describe(target, source, span, film.provenance)
         strict = format_name not in WITHOUT_DECODE_STAMPS
@@ -111,12 +112,12 @@ def write_film(info: MediaInfo, film: EncodedFilm, output: Path, format_name: st
         made_copies = (made for packet in copies for made in converters[packet.stream_index](packet))
         for packet in merge(made_pictures, made_copies, key=_seconds):
             target.mux(packet)
-    if _needs_room(format_name, info):
-        write_pixel_aspect(output, info.video.sar)
+    if edits:
+        edit_file(output, edits)
     return stats
 
 
-def _add_picture(target: Any, segment: Any, info: MediaInfo, source: Any) -> Any:
+def _add_picture(target: Any, segment: Any, info: MediaInfo, source: Any, edits: dict[int, Edit]) -> Any:
     stream = target.add_stream_from_template(segment.streams.video[0], opaque=True)
     stream.time_base = info.video.time_base
     stream.sample_aspect_ratio = info.video.sar
@@ -125,8 +126,8 @@ def _add_picture(target: Any, segment: Any, info: MediaInfo, source: Any) -> Any
     stream.metadata.update({key: value for key, value in tags.items() if not key.upper().startswith(STATISTICS_TAGS)})
     if info.video.rotation_deg or info.video.mirrored:
         stream.set_display_rotation(info.video.rotation_deg, hflip=info.video.mirrored)
-    if _needs_room(target.format.name, info):
-        stream.metadata["title"] = stream.metadata.get("title", "") + ROOM
+    if target.format.name in WITHOUT_DECODE_STAMPS and info.video.sar != 1:
+        plan_edit(stream, edits, pixel_aspect(info.video.sar, info.video.width, info.video.height))
     return stream
 
 
@@ -140,11 +141,6 @@ def _muxer_options(format_name: str, source: Any) -> dict[str, str]:
     rates = [stream.codec_context.sample_rate for stream in source.streams.audio if stream.codec_context]
     exact = math.lcm(*bases, *filter(None, rates))
     return {"movie_timescale": str(exact if exact <= _LARGEST_TIMESCALE else 1_000_000)}
-
-
-def _needs_room(format_name: str, info: MediaInfo) -> bool:
-    """Whether the pixel aspect goes into the finished file."""
-    return format_name in WITHOUT_DECODE_STAMPS and info.video.sar != 1
 
 
 def _frame_ticks(stream: Any, base: Fraction) -> int:

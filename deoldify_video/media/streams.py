@@ -19,6 +19,7 @@ from deoldify_video.errors import UsageError
 from deoldify_video.media.encode import CODECS, write_black_picture
 from deoldify_video.media.formats import CONTAINERS
 from deoldify_video.media.languages import three_letter_language
+from deoldify_video.media.matroska import Edit, edit_tracks, room, sound_of_windows
 from deoldify_video.media.probe import MediaInfo, is_cover_art
 
 # Written anew by whoever writes the file.
@@ -135,16 +136,18 @@ def can_hold(format_name: str, stream: Any) -> bool:
     """Whether a container of this format takes a copy of `stream`: FFmpeg's muxer is given its header and its first packet, in
     memory, and what it makes of them is read back. (Some write anything as private data, that no player shows.)
     """
-    memory = io.BytesIO()
+    memory, edits = io.BytesIO(), dict[int, Edit]()
     try:
         packet = _first_packet(stream)
         with av.open(memory, "w", format=format_name) as trial:
-            copy = add_copy(trial, stream)
+            copy = add_copy(trial, stream, edits)
             trial.start_encoding()
             if copy is not None and packet is not None:
                 trial.mux(converter(format_name, stream, copy)(packet))
         if stream.type == "attachment" or copy is None:  # in the header, without which there is nothing to be read
             return bytes(stream.data if packet is None else packet) in memory.getvalue()
+        if edits:
+            edit_tracks(memory.getbuffer(), edits)
         memory.seek(0)
         with av.open(memory, format=READ_AS.get(format_name, format_name), metadata_errors="replace") as result:
             found = [(one.type, _codec(one), is_cover_art(one)) for one in result.streams]
@@ -168,8 +171,11 @@ def _first_packet(stream: Any) -> av.Packet | None:
     return None
 
 
-def add_copy(target: Any, stream: Any) -> Any:
+def add_copy(target: Any, stream: Any, edits: dict[int, Edit]) -> Any:
     """Add a stream to `target` that takes the packets of `stream` as they are, with its language, title and disposition.
+
+    `edits` gets what is to be changed in the file when it is finished (`media/matroska.py`): sound that Matroska has no name of its
+    own for is described as Windows does, which PyAV does not offer.
 
     None where the data is in the header and no packets are to follow: Matroska's cover art is an attached file.
     """
@@ -180,12 +186,38 @@ def add_copy(target: Any, stream: Any) -> Any:
             tags = stream.metadata
             target.add_attachment(tags.get("filename", f"cover.{extension}"), tags.get("mimetype", kind), bytes(picture))
         return None
-    copy = target.add_stream_from_template(stream, opaque=True)
+    edit = None
+    try:
+        copy = target.add_stream_from_template(stream, opaque=True)
+    except ValueError:  # PyAV asks for what a format holds by itself
+        if stream.type != "audio" or target.format.name != "matroska":
+            raise
+        edit = sound_of_windows(wave_format(stream))
+        copy = target.add_stream("pcm_u8", rate=stream.codec_context.sample_rate, layout=stream.codec_context.layout.name)
     if stream.time_base:
         copy.time_base = stream.time_base
     copy.disposition = stream.disposition
     copy.metadata.update(kept_tags(stream.metadata, target.format.name))
+    if edit:
+        plan_edit(copy, edits, edit)
     return copy
+
+
+def plan_edit(stream: Any, edits: dict[int, Edit], edit: Edit) -> None:
+    """Make room for `edit` in the name of a Matroska track that is to be written, and add it to `edits`."""
+    edits[stream.index] = edit
+    stream.metadata["title"] = stream.metadata.get("title", "") + room(stream.index, edit)
+
+
+def wave_format(stream: Any) -> bytes:
+    """The WAVEFORMATEX of a stream of sound, as FFmpeg writes it into a WAV file. Raises `ValueError` and PyAV's where it has none."""
+    memory = io.BytesIO()
+    with av.open(memory, "w", format="wav") as target:
+        target.add_stream_from_template(stream, opaque=True)
+        target.start_encoding()
+    data = memory.getvalue()
+    start = data.index(b"fmt ") + 8
+    return data[start : start + int.from_bytes(data[start - 4 : start], "little")]
 
 
 def converter(format_name: str, stream: Any, copy: Any) -> Callable[[av.Packet], list[av.Packet]]:

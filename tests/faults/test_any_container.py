@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -34,15 +33,14 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def film_with_sound(
-    path: Path, codec: str, rate: int = 44100, *, frames: int = 30, layout: str = "mono", samples: Callable[[int], Any] | None = None
+    path: Path, codec: str, rate: int = 44100, *, frames: int = 30, layout: str = "mono"
 ) -> Path:  # fmt: skip
     """A film with sound of any codec and rate."""
     with av.open(str(path), "w") as target:
         video: Any = target.add_stream("mpeg4" if path.suffix in (".avi", ".wmv") else "libx264", rate=25)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         sound: Any = target.add_stream(codec, rate=rate, layout=layout)
-        if codec == "libopencore_amrnb":
-            sound.bit_rate = 12200
+        sound.bit_rate = {"libopencore_amrnb": 12_200}.get(codec, 64_000)
         for number in range(frames):
             frame = blank_frame((64, 48), "yuv420p")
             write_plane(frame, 0, light(number))
@@ -181,11 +179,11 @@ def test_advice_for_a_codec(tmp_path, suffix, codec, advice):
     assert str(caught.value) == advice
 
 
-def test_amr(tmp_path, stub_colorizer):
-    source, output = film_with_sound(tmp_path / "old.3gp", "libopencore_amrnb", 8000), tmp_path / "new.mov"
-    assert colorize_film(source, output, OPTIONS, colorizer=stub_colorizer).verification["streams"][0]["same_bytes"]
-    with pytest.raises(UsageError, match=r"\.mkv cannot hold a stream of audio \(amr_nb\), which the film has; write to \.mov"):
-        colorize_film(source, tmp_path / "new.mkv", OPTIONS, colorizer=stub_colorizer)
+@pytest.mark.parametrize("suffix", [".mov", ".mkv"])
+def test_amr(tmp_path, stub_colorizer, suffix):
+    source = film_with_sound(tmp_path / "old.3gp", "libopencore_amrnb", 8000)
+    report = colorize_film(source, tmp_path / f"new{suffix}", OPTIONS, colorizer=stub_colorizer)
+    assert report.verification["streams"][0]["same_bytes"]
 
 
 def with_an_unknown_track(path: Path, kind: bytes) -> Path:
@@ -218,3 +216,35 @@ def test_no_work_is_needed_to_hold_a_film_without_sound(tmp_path):
     info = probe(make_film(tmp_path / "old.mkv", audio=None))
     for suffix in (".mkv", ".mp4", ".mov", ".ts", ".avi"):
         check_container(info, tmp_path / f"new{suffix}", "h264")
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "new"),
+    [
+        ("wmav1", ".wmv", ".mkv"),
+        ("wmav2", ".wmv", ".mkv"),
+        ("adpcm_ms", ".avi", ".mkv"),
+        ("adpcm_ima_wav", ".avi", ".mkv"),
+        ("adpcm_yamaha", ".avi", ".mkv"),
+        ("pcm_alaw", ".avi", ".mkv"),
+        ("pcm_mulaw", ".avi", ".mkv"),
+        ("pcm_alaw", ".avi", ".mov"),
+        ("wmav2", ".wmv", ".avi"),
+    ],
+)
+def test_sound_of_old_films(tmp_path, stub_colorizer, codec, suffix, new):
+    """Matroska holds whatever Windows has a number for, with a title or without; the samples are the same."""
+    source, output = film_with_sound(tmp_path / f"old{suffix}", codec, frames=50), tmp_path / f"new{new}"
+    report = colorize_film(source, output, OPTIONS, colorizer=stub_colorizer)
+    assert report.verification["streams"][0]["same_bytes"]
+    with av.open(str(output)) as film:
+        sound = film.streams.audio[0]
+        assert (sound.codec_context.codec.canonical_name, "title" in sound.metadata) == (codec, False)
+    assert len(samples_of(output)) > 40_000
+    np.testing.assert_array_equal(samples_of(output), samples_of(source))
+
+
+def samples_of(path: Path) -> np.ndarray:
+    """All decoded samples of the first sound."""
+    with av.open(str(path)) as container:
+        return np.concatenate([frame.to_ndarray().ravel() for frame in container.decode(audio=0)])

@@ -15,7 +15,7 @@ from synth import blank_frame, make_film, stamps
 
 from deoldify_video.film.colorize import colorize_film
 from deoldify_video.media.languages import three_letter_language
-from deoldify_video.media.matroska import ROOM, write_pixel_aspect
+from deoldify_video.media.matroska import edit_file, pixel_aspect, room
 from deoldify_video.media.probe import probe
 from deoldify_video.media.verify import verify_film
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, SmoothOptions
@@ -67,9 +67,10 @@ def blank_film(path: Path, size: tuple[int, int], title: str) -> Path:
     st.text("abc é", max_size=150),
 )
 def test_any_pixel_aspect_is_written_exactly(tmp_path_factory, sar, width, height, title):
-    path = blank_film(tmp_path_factory.mktemp("aspect") / "film.mkv", (width, height), f"{title}{ROOM}")
+    edit = pixel_aspect(sar, width, height)
+    path = blank_film(tmp_path_factory.mktemp("aspect") / "film.mkv", (width, height), title + room(0, edit))
     size = path.stat().st_size
-    write_pixel_aspect(path, sar)
+    edit_file(path, {0: edit})
     assert path.stat().st_size == size
     assert probe(path).video.sar == sar
     with av.open(str(path)) as container:
