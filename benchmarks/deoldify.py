@@ -35,6 +35,7 @@ from deoldify_video.models.store import NETWORK_KEY
 from deoldify_video.models.weights import FOLDED_KEY, write_weights
 from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions
 from deoldify_video.temporal.keyframes import AUTO_DISTANCE, KeyframeColorizer
+from deoldify_video.temporal.late import through
 from deoldify_video.temporal.shots import ShotDetector
 
 FILM_RENDER_FACTOR = 21
@@ -111,10 +112,12 @@ def keyframe_psnr(film: Path, options: FilmOptions) -> tuple[float, int, int]:
     info = probe(film)
     size = colorizer.spec.render_size(*info.video.upright_size, FILM_RENDER_FACTOR)
     detector = ShotDetector()
-    frames = [done for frame in FilmReader(info, options.decode, size) for done in detector.push(frame)] + detector.flush()
-    every: list[NDArray[np.float32]] = [colorizer.ab(frame.gray[None])[0] for frame in frames]
+    grays = (frame.gray for frame in FilmReader(info, options.decode, size))
+    frames = list(through(grays, detector.push, detector.flush))
+    every: list[NDArray[np.float32]] = [colorizer.ab(gray[None])[0] for gray, _ in frames]
     carried = KeyframeColorizer(colorizer.ab, AUTO_DISTANCE)
-    errors = [np.mean((frame.ab - ab) ** 2) for frame, ab in zip(carried.colorize(frames), every, strict=True)]  # type: ignore[operator]
+    colors = carried.colors((gray, shot, gray.nbytes) for gray, shot in frames)
+    errors = [np.mean((ab - truth) ** 2) for ab, truth in zip(colors, every, strict=True)]
     return 10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-12)), carried.keyframes, len(frames)
 
 

@@ -13,7 +13,7 @@ import argparse
 import copy
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,14 +26,15 @@ from numpy.typing import NDArray
 from deoldify_video.color.paint import Painter
 from deoldify_video.color.yuv import SampleRange
 from deoldify_video.evaluation.film import read_pictures
+from deoldify_video.film.frame import FilmFrame
 from deoldify_video.media.decode import FilmReader
-from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.probe import MATRIX_NAMES, probe
 from deoldify_video.metrics.color import psnr_db
 from deoldify_video.metrics.temporal import RGB8, Motion, Score, TemporalMeter, mean, motion_between, warp_error
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import ColorOptions, DecodeOptions, SmoothOptions
 from deoldify_video.temporal.flow import make_flow
+from deoldify_video.temporal.late import through
 from deoldify_video.temporal.shots import ShotDetector
 from deoldify_video.temporal.smooth import Smoother
 
@@ -78,7 +79,9 @@ def load(path: Path, colorizer: Colorizer, render_factor: int) -> Clip:
     info = probe(path)
     video = info.video
     size = colorizer.spec.render_size(*video.upright_size, render_factor)
-    frames = list(colorizer.colorize(FilmReader(info, DecodeOptions(), size)))
+    decoded = list(FilmReader(info, DecodeOptions(), size))
+    colors = colorizer.colors((frame.gray, 0) for frame in decoded)
+    frames = [FilmFrame(**vars(frame), shot=0, segment=0, ab=ab) for frame, ab in zip(decoded, colors, strict=True)]
     flow = make_flow("dis-fine")
     motions = [None, *(motion_between(a.luma, b.luma, flow) for a, b in pairwise(frames))]
     small_motions = [None, *(motion_between(a.gray, b.gray, flow) for a, b in pairwise(frames))]
@@ -107,9 +110,8 @@ def with_noise(frames: list[FilmFrame]) -> list[FilmFrame]:
 def smoothed(frames: list[FilmFrame], smoothing: float, lookahead: int) -> Iterator[FilmFrame]:
     """The frames, smoothed; those given stay as they are."""
     smoother = Smoother(smoothing, lookahead)
-    for frame in frames:
-        yield from smoother.push(copy.copy(frame))
-    yield from smoother.flush()
+    for frame, held_still in through(frames, lambda frame: smoother.push(frame.gray, frame.ab), smoother.flush):
+        yield replace(frame, ab=held_still.ab)
 
 
 def measure(clip: Clip, frames: list[FilmFrame]) -> TrialResult:
@@ -200,9 +202,8 @@ def worse(gray: NDArray[np.uint8], film: str, number: int, rng: np.random.Genera
 def found_cuts(grays: list[NDArray[np.uint8]]) -> set[int]:
     """The indices of the frames that begin a shot, but the first."""
     detector = ShotDetector()
-    frames = [FilmFrame(index=i, pts=i, luma=gray, gray=gray) for i, gray in enumerate(grays)]
-    decided = [done for frame in frames for done in detector.push(frame)] + detector.flush()
-    return {b.index for a, b in pairwise(decided) if a.shot != b.shot}
+    shots = [shot for gray in grays for shot in detector.push(gray)] + detector.flush()
+    return {index for index, (a, b) in enumerate(pairwise(shots), 1) if a != b}
 
 
 def cut_table(clips: list[Clip]) -> None:

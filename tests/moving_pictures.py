@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 from skimage import data
 
-from deoldify_video.media.frame import FilmFrame
-
 WIDTH, HEIGHT = 256, 144
 PHOTOS = (
     "astronaut",
@@ -64,22 +62,7 @@ def dissolve(first, second, length):
     return first[:-length] + mixed + second[length:]
 
 
-def film_frames(grays, abs_=None, shots=None):
-    """Frames as the pipeline carries them."""
-    return [
-        FilmFrame(
-            index=i,
-            pts=i,
-            luma=gray,
-            gray=gray,
-            shot=shots[i] if shots else 0,
-            ab=None if abs_ is None else np.ascontiguousarray(abs_[i], np.float32),
-        )
-        for i, gray in enumerate(grays)
-    ]
-
-
 def sent_through(stage, frames):
-    """All frames that come out of a stage with `push` and `flush`."""
-    done = [finished for frame in frames for finished in stage.push(frame)]
+    """All answers of a stage with `push` and `flush`; `frames` are tuples of arguments."""
+    done = [answer for frame in frames for answer in stage.push(*frame)]
     return done + stage.flush()

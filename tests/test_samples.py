@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deoldify_video.film.threads import through
 from deoldify_video.media.decode import FilmReader
 from deoldify_video.media.probe import probe
 from deoldify_video.options import DecodeOptions
+from deoldify_video.temporal.late import through
 from deoldify_video.temporal.shots import ShotDetector
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -50,7 +50,7 @@ def test_the_newsreel_is_gray_with_sound():
 def test_the_cuts_of_the_newsreel_are_found_in_spite_of_dust_and_flicker(make_samples):
     reader = FilmReader(probe(NEWSREEL), DecodeOptions(), (160, 120))
     detector = ShotDetector()
-    shots = [frame.shot for frame in through(reader, detector.push, detector.flush)]
+    shots = [shot for _, shot in through(reader, lambda frame: detector.push(frame.gray), detector.flush)]
     cuts = [number for number, (before, after) in enumerate(pairwise(shots), 1) if after != before]
     lengths = [shot.frames for shot in make_samples.SHOTS]
     assert cuts == [sum(lengths[:n]) for n in range(1, len(lengths))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
@@ -18,11 +17,11 @@ import numpy as np
 from deoldify_video.color.yuv import SampleRange, luma_to_gray
 from deoldify_video.errors import InputError
 from deoldify_video.media.decode import has_luma_plane, luma_plane
-from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.probe import MATRIX_NAMES, film_stream, probe
 from deoldify_video.metrics.color import colorfulness, psnr_db
 from deoldify_video.metrics.temporal import RGB8, Score, TemporalMeter, fit_within, mean, motion_between, resize_picture
 from deoldify_video.temporal.flow import Gray, make_flow
+from deoldify_video.temporal.late import through
 from deoldify_video.temporal.shots import ShotDetector
 
 LONGEST_SIDE_PX = 768  # films are measured at this size at most
@@ -147,20 +146,12 @@ def _side_by_side(films: dict[str, Path], size: tuple[int, int]) -> Iterator[dic
 def _with_cuts(frames: Iterator[dict[str, Picture]]) -> Iterator[tuple[dict[str, Picture], bool]]:
     """Each set of frames, and whether a new shot begins with it, by the light of the source."""
     detector = ShotDetector()
-    waiting: deque[dict[str, Picture]] = deque()
-    shot = 0
-
-    def ready(decided: list[FilmFrame]) -> Iterator[tuple[dict[str, Picture], bool]]:
-        nonlocal shot
-        for frame in decided:
-            yield waiting.popleft(), frame.shot != shot
-            shot = frame.shot
-
-    for index, together in enumerate(frames):
-        light = together.get("source", together["film"]).light
-        waiting.append(together)
-        yield from ready(detector.push(FilmFrame(index=index, pts=index, luma=light, gray=light)))
-    yield from ready(detector.flush())
+    last_shot = 0
+    for together, shot in through(
+        frames, lambda together: detector.push(together.get("source", together["film"]).light), detector.flush
+    ):
+        yield together, shot != last_shot
+        last_shot = shot
 
 
 class _Strips:

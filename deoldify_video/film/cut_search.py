@@ -18,11 +18,8 @@ from deoldify_video.errors import InputError
 from deoldify_video.film.job import FilmJob
 from deoldify_video.film.pipeline import QUEUE_FRAMES, one_thread_each
 from deoldify_video.film.threads import Stages
-from deoldify_video.media.decode import DecodeStats, SeekPoint
-from deoldify_video.media.frame import FilmFrame
+from deoldify_video.media.decode import DecodeStats, FrameStamp, SeekPoint
 from deoldify_video.temporal.shots import LOOKAHEAD, ShotDetector
-
-_NOTHING = np.zeros((1, 1), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def _search_cuts(job: FilmJob, number: int, count: int) -> CutSearch:
     reader = replace(job, options=replace(job.options, decode=span)).reader(SeekPoint())
     overlap = job.options.segments.overlap_frames
     detector = ShotDetector()
-    found: list[FilmFrame] = []
+    shots: list[int] = []
     pts: list[int] = []
     head: list[bytes] = []
     tail: list[bytes] = []
@@ -72,21 +69,22 @@ def _search_cuts(job: FilmJob, number: int, count: int) -> CutSearch:
                     break
             else:
                 own += 1
-            found += map(_emptied, detector.push(frame))
+            shots += detector.push(frame.gray)
             pts.append(frame.pts)
             if len(head) < overlap:
                 head.append(detector.memory())
             if len(pts) > own:
                 tail.append(detector.memory())
-    found += map(_emptied, detector.flush())
-    shots = np.array([frame.shot for frame in found])
+    shots += detector.flush()
     stats = reader.stats
     is_sound = stats.clean and not stats.damaged_frames
-    return CutSearch(np.array(pts, np.int64), np.diff(shots, prepend=0) > 0, own, head, tail, is_sound, stats)
+    return CutSearch(
+        np.array(pts, np.int64), np.diff(np.array(shots, np.int64), prepend=0) > 0, own, head, tail, is_sound, stats
+    )
 
 
-def join_searches(searches: Sequence[CutSearch]) -> tuple[list[FilmFrame], DecodeStats] | None:
-    """All frames with their stamps and shots, without pictures, and the statistics of the whole; None where they cannot be joined."""
+def join_searches(searches: Sequence[CutSearch]) -> tuple[list[tuple[FrameStamp, int]], DecodeStats] | None:
+    """All frames, each with its shot, and the statistics of the whole; None where the searches cannot be joined."""
     if not all(one.is_sound for one in searches):
         return None
     cuts = [one.cuts[: one.own].copy() for one in searches]
@@ -100,10 +98,7 @@ def join_searches(searches: Sequence[CutSearch]) -> tuple[list[FilmFrame], Decod
         cuts[number + 1][:decided] = one.cuts[one.own : one.own + decided]
     pts = np.concatenate([one.pts[: one.own] for one in searches])
     shots = np.cumsum(np.concatenate(cuts))
-    frames = [
-        FilmFrame(index, stamp, _NOTHING, _NOTHING, shot)
-        for index, (stamp, shot) in enumerate(zip(pts.tolist(), shots.tolist(), strict=True))
-    ]
+    frames = list(zip(map(FrameStamp, range(len(pts)), pts.tolist()), shots.tolist(), strict=True))
     stats = replace(searches[-1].stats, frames=len(frames))
     return frames, stats
 
@@ -115,8 +110,3 @@ def _spans(job: FilmJob, count: int) -> list[float]:
     last_s = decode.end_s if decode.end_s is not None else max(found.packet_scan.end_s, decode.start_s + length_s)
     steps = [decode.start_s + length_s * number / count for number in range(count)]
     return [*steps, last_s]
-
-
-def _emptied(frame: FilmFrame) -> FilmFrame:
-    """Without its pictures, which would fill the memory."""
-    return replace(frame, luma=_NOTHING, gray=_NOTHING)

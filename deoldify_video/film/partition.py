@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, groupby, takewhile
+from operator import itemgetter
 
 from deoldify_video.film.cut_search import CutSearch, join_searches
 from deoldify_video.film.job import FilmJob
 from deoldify_video.film.journal import Segment
-from deoldify_video.film.pipeline import QUEUE_FRAMES, ResumePoint, find_segments, mark_segments, one_thread_each
+from deoldify_video.film.pipeline import QUEUE_FRAMES, Marked, ResumePoint, find_segments, mark_segments, one_thread_each
 from deoldify_video.film.segments import PlannedSegment, SegmentRange, rest_of_film
 from deoldify_video.film.threads import Stages
-from deoldify_video.media.decode import SEEKABLE_FORMATS, DecodeStats, FilmReader, SeekPoint
-from deoldify_video.media.frame import FilmFrame
+from deoldify_video.media.decode import SEEKABLE_FORMATS, DecodedFrame, DecodeStats, FilmReader, FrameStamp, SeekPoint
 
 
 def is_divisible(job: FilmJob) -> bool:
@@ -42,7 +42,7 @@ def partition_film(
         return
     frames, stats = joined
     partitioner = _Partitioner(job.options.segments.range_frames, finished, lambda frame: True)
-    for number, members in groupby(mark_segments(frames, ResumePoint(), job.options.segments), key=lambda frame: frame.segment):
+    for number, members in groupby(mark_segments(frames, ResumePoint(), job.options.segments), key=itemgetter(2)):
         yield from partitioner.add(*_planned(number, members))
     yield from partitioner.flush()
     yield stats
@@ -56,22 +56,22 @@ def _divide_by_reading(job: FilmJob, finished: Mapping[int, Segment]) -> Iterato
     with Stages() as stages:
         decoded = stages.background(reader, depth=QUEUE_FRAMES, name="decode")
         frames = find_segments(decoded, rest.resume_point, job.options.segments)
-        for number, members in groupby(frames, key=lambda frame: frame.segment):
+        for number, members in groupby(frames, key=itemgetter(2)):
             yield from partitioner.add(*_planned(number, members))
     yield from partitioner.flush()
     yield reader.stats
 
 
-def _planned(number: int, frames: Iterator[FilmFrame]) -> tuple[PlannedSegment, int]:
+def _planned(number: int, frames: Iterator[Marked[FrameStamp]] | Iterator[Marked[DecodedFrame]]) -> tuple[PlannedSegment, int]:
     """A segment that was found, and the shot of its last frame."""
-    first = next(frames)
-    pts, cuts, shot = [first.pts], [], first.shot
-    for frame in frames:
-        if frame.shot != shot:
+    first, first_shot, _ = next(frames)
+    pts, cuts, last_shot = [first.pts], [], first_shot
+    for frame, shot, _ in frames:
+        if shot != last_shot:
             cuts.append(frame.index)
-        shot = frame.shot
+        last_shot = shot
         pts.append(frame.pts)
-    return PlannedSegment(number, first.index, first.shot, pts, cuts), shot
+    return PlannedSegment(number, first.index, first_shot, pts, cuts), last_shot
 
 
 class _WatchedReader:
@@ -85,7 +85,7 @@ class _WatchedReader:
     def stats(self) -> DecodeStats:
         return self._reader.stats
 
-    def __iter__(self) -> Iterator[FilmFrame]:
+    def __iter__(self) -> Iterator[DecodedFrame]:
         for frame in self._reader:
             if self._wrong_from is None and (not self.stats.clean or self.stats.damaged_frames):
                 self._wrong_from = frame.index

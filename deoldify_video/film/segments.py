@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deoldify_video.errors import InputError, OutputError, StoppedError
+from deoldify_video.film.frame import FilmFrame
 from deoldify_video.film.job import FilmJob
 from deoldify_video.film.journal import Segment, segment_path, state_path, sync
-from deoldify_video.film.pipeline import ResumePoint, film_frames, find_segments
+from deoldify_video.film.pipeline import FrameT, Marked, ResumePoint, film_frames, find_segments
 from deoldify_video.film.threads import Stages
 from deoldify_video.media.decode import FilmReader, SeekPoint
 from deoldify_video.media.files import hash_file, output_errors, sync_folder
-from deoldify_video.media.frame import FilmFrame
 from deoldify_video.report import OnProgress, Progress
-from deoldify_video.temporal.smoother_state import SmootherState
+from deoldify_video.temporal.smooth import SmootherState
 
 if TYPE_CHECKING:
     from deoldify_video.models.colorizer import Colorizer
@@ -137,15 +137,14 @@ def make_segments(
         raise InputError(f"{job.info.path} has fewer frames when it is sought; colorize it in one go with --engine local.")
 
 
-def mark_planned(plan: Iterable[PlannedSegment], frames: Iterable[FilmFrame]) -> Iterator[FilmFrame]:
+def mark_planned(plan: Iterable[PlannedSegment], frames: Iterable[FrameT]) -> Iterator[Marked[FrameT]]:
     """Number shots and segments of `frames`, which are those of `plan`."""
     source = iter(frames)
     for segment in plan:
         shot, cuts = segment.shot, frozenset(segment.cuts)
         for frame in islice(source, len(segment.pts)):
             shot += frame.index in cuts
-            frame.shot, frame.segment = shot, segment.number
-            yield frame
+            yield frame, shot, segment.number
 
 
 class _OpenSegment:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -93,10 +93,3 @@ class Stages:
         stage = Background(items, depth, name)
         self._running.append(stage)  # type: ignore[arg-type]
         return iter(stage)
-
-
-def through(items: Iterable[T], push: Callable[[T], Iterable[T]], flush: Callable[[], Iterable[T]]) -> Iterator[T]:
-    """Send items through a stage that answers late: `push` gives what is ready, `flush` the rest."""
-    for item in items:
-        yield from push(item)
-    yield from flush()

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from deoldify_video.color.yuv import SampleRange, luma_to_gray
 from deoldify_video.errors import InputError
 from deoldify_video.media.deinterlace import deinterlaced
-from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.probe import MAX_PIXELS, MediaInfo, VideoInfo, film_stream
 from deoldify_video.media.timing import PtsClock, rising
 from deoldify_video.options import DecodeOptions
@@ -59,6 +58,24 @@ class DecodeStats:
         if self.broke_off:
             found.append(f"the film breaks off: nothing can be read after {self.frames} frames.")
         return found
+
+
+@dataclass
+class FrameStamp:
+    """Which frame of the film it is, and its stamp in the film's `time_base`."""
+
+    index: int
+    pts: int
+
+
+@dataclass
+class DecodedFrame(FrameStamp):
+    """A frame with its light, twice: `luma`, the Y' plane as decoded, uint8 or uint16 (H, W), never written to; `gray` at render size,
+    uint8 (h, w), full range, sRGB-encoded.
+    """
+
+    luma: NDArray[Any]
+    gray: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -138,7 +155,7 @@ class FilmReader:
         self.depth = video.depth if self.convert_to is None else (8 if video.depth <= 8 else 12)
         self.full_range = output_is_full_range(video)
 
-    def __iter__(self) -> Iterator[FilmFrame]:
+    def __iter__(self) -> Iterator[DecodedFrame]:
         video = self.info.video
         samples = SampleRange.of(self.depth, full=self.full_range)
         turns = video.rotation_deg // 90
@@ -153,7 +170,7 @@ class FilmReader:
             luma = luma_plane(frame)
             gray = small_gray(luma[self.window.slices], self.gray_size, samples, turns)
             self.stats.last_duration = frame.duration if 0 < frame.duration <= longest else self._clock.step
-            yield FilmFrame(index=number, pts=pts, luma=luma, gray=gray)
+            yield DecodedFrame(number, pts, luma, gray)
         if self.stats.frames == self.seek_point.frame == 0:
             raise InputError(f"{self.info.path} holds no frame that can be decoded" + self._between())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
@@ -22,7 +22,6 @@ from deoldify_video.options import ColorOptions
 
 if TYPE_CHECKING:
     from deoldify_video.color.hints import Hint
-    from deoldify_video.media.frame import FilmFrame
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CPU_BATCH = 4  # larger ones no longer help a CPU, and they make the first frame late
@@ -31,7 +30,7 @@ BYTES_PER_PIXEL = 2048  # activations of one pixel of one frame, a cautious figu
 
 
 class Colorizer:
-    """A network on a device. `ab` is the whole interface; frames and films are the pipeline's business.
+    """A network on a device: `ab` for pictures, `colors` for a stream of them; frames and films are the pipeline's business.
 
     Raises `DependencyError` when the network or the device is not there.
     """
@@ -97,34 +96,32 @@ class Colorizer:
             done += len(part)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def colorize(self, frames: Iterable[FilmFrame]) -> Iterator[FilmFrame]:
-        """Set `ab` of film frames of one size, a batch at a time; frames in equals frames out.
+    def colors(self, pictures: Iterable[tuple[NDArray[np.uint8], Hashable]]) -> Iterator[NDArray[np.float32]]:
+        """The colours of many grey pictures of one size, each float32 (2, h, w), in order; see `ab`.
 
-        A batch never reaches over the end of a segment, so that a run that begins there computes the very same.
+        With every picture, uint8 (h, w), comes what its group is called: a batch never reaches over the end of a group, so that a run
+        that begins there computes the very same.
         """
-        waiting: deque[Future[list[FilmFrame]]] = deque()
+        waiting: deque[Future[NDArray[np.float32]]] = deque()
         with ThreadPoolExecutor(self._workers, "network", torch.set_num_threads, (self._worker_threads,)) as pool:
-            for batch in self._batches(frames):
-                waiting.append(pool.submit(self._colored, batch))
+            for batch in self._batches(pictures):
+                waiting.append(pool.submit(self.ab, batch))
                 if len(waiting) > self._workers:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
 
-    def _batches(self, frames: Iterable[FilmFrame]) -> Iterator[list[FilmFrame]]:
-        batch: list[FilmFrame] = []
-        for frame in frames:
-            if batch and (len(batch) >= self._batch_limit(frame.gray.size) or frame.segment != batch[0].segment):
-                yield batch
+    def _batches(self, pictures: Iterable[tuple[NDArray[np.uint8], Hashable]]) -> Iterator[NDArray[np.uint8]]:
+        batch: list[NDArray[np.uint8]] = []
+        present: Hashable = None
+        for gray, group in pictures:
+            if batch and (len(batch) >= self._batch_limit(gray.size) or group != present):
+                yield np.stack(batch)
                 batch = []
-            batch.append(frame)
+            batch.append(gray)
+            present = group
         if batch:
-            yield batch
-
-    def _colored(self, batch: list[FilmFrame]) -> list[FilmFrame]:
-        for frame, ab in zip(batch, self.ab(np.stack([frame.gray for frame in batch])), strict=True):
-            frame.ab = ab
-        return batch
+            yield np.stack(batch)
 
     def _batch_limit(self, pixels: int) -> int:
         if self.batch_size is None:

@@ -16,11 +16,11 @@ from skimage.feature import Cascade
 from deoldify_video.errors import InputError
 from deoldify_video.media.borders import find_window
 from deoldify_video.media.clips import ClipReader, Sample
-from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.inspect_content import COLOR_LEVELS
 from deoldify_video.media.probe import MediaInfo
 from deoldify_video.options import DecodeOptions
 from deoldify_video.temporal.flow import make_flow
+from deoldify_video.temporal.late import through
 from deoldify_video.temporal.shots import ShotDetector, dissimilarity
 
 _NO_MASK: Any = None  # the stubs of ORB do not know that it may be left out
@@ -191,11 +191,8 @@ def _one_shot(reader: ClipReader, sample: Sample) -> list[NDArray[Any]]:
     """Up to `CLIP_FRAMES` neighbouring frames from `sample` on with no cut between them."""
     lumas = reader.clip(sample.pts, _SEARCHED_FRAMES) or [sample.luma]
     detector = ShotDetector()
-    frames: list[FilmFrame] = []
-    for number, luma in enumerate(lumas):
-        frames += detector.push(FilmFrame(number, number, luma, reader.gray(luma, _SMALL)))
-    frames += detector.flush()
-    return [frame.luma for frame in frames if frame.shot == frames[0].shot][:CLIP_FRAMES]
+    found = through(lumas, lambda luma: detector.push(reader.gray(luma, _SMALL)), detector.flush)
+    return [luma for luma, shot in found if shot == 0][:CLIP_FRAMES]
 
 
 def _eight_bit(luma: NDArray[Any], depth: int) -> NDArray[np.uint8]:

@@ -20,7 +20,6 @@ from deoldify_video.color.upsample import guided_upsample
 from deoldify_video.color.yuv import SampleRange, ab_to_chroma, limit_chroma, yuv_to_rgb
 from deoldify_video.media.clips import ClipReader
 from deoldify_video.media.encode import SegmentWriter, picture_format
-from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.photo_io import PHOTO_MATRIX
 from deoldify_video.metrics.color import colorfulness
 from deoldify_video.metrics.temporal import Motion, TemporalMeter, fit_within, motion_between
@@ -154,11 +153,8 @@ def paint_view(light: NDArray[np.float32], gray: NDArray[np.uint8], ab: NDArray[
 
 def _smooth(grays: NDArray[np.uint8], ab: NDArray[np.float32], smoothing: float) -> list[NDArray[np.float32]]:
     smoother = Smoother(smoothing)
-    frames: list[FilmFrame] = []
-    for number, (gray, planes) in enumerate(zip(grays, ab, strict=True)):
-        frames += smoother.push(FilmFrame(number, number, gray, gray, ab=planes))
-    frames += smoother.flush()
-    return [frame.ab for frame in frames if frame.ab is not None]
+    smoothed = [frame for gray, planes in zip(grays, ab, strict=True) for frame in smoother.push(gray, planes)]
+    return [frame.ab for frame in (*smoothed, *smoother.flush())]
 
 
 def measure_photo(light: NDArray[np.float32], colorizer: Colorizer, render_factor: int) -> TrialResult:

@@ -8,7 +8,7 @@ takes the colour of its surroundings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deoldify_video.errors import UsageError
-from deoldify_video.media.frame import FilmFrame
 from deoldify_video.temporal.flow import Flow, FlowFunction, Gray, inside, make_flow, match_light, mismatch, resize_flow, warp
 
 AUTO_DISTANCE = 24  # frames: one second of film; what lies further apart the network sees differently anyway
@@ -51,8 +50,12 @@ def parse_keyframes(text: str) -> int:
 class _TracedFrame:
     """A frame that waits for colours; flows lead to its neighbours, at work size."""
 
-    frame: FilmFrame
-    gray: Gray  # at work size
+    index: int
+    shot: Hashable
+    gray: Gray  # as given
+    small: Gray  # at work size
+    held_bytes: int
+    ab: Colors | None = None
     is_key: bool = False
     to_past: Flow | None = None
     past_trust: Plane | None = None
@@ -69,7 +72,7 @@ class _Path:
 
 
 class KeyframeColorizer:
-    """Sets `ab` of film frames with few runs of the network.
+    """Gives frames their ab with few runs of the network.
 
     `ab` colours grey pictures, uint8 (B, h, w) -> float32 (B, 2, h, w), as `Colorizer.ab` does. `distance` is the largest one
     between key frames, in frames. `keyframes` counts the runs so far.
@@ -81,19 +84,23 @@ class KeyframeColorizer:
         self._distance = distance
         self._flow = flow or make_flow()
 
-    def colorize(self, frames: Iterable[FilmFrame]) -> Iterator[FilmFrame]:
-        """Frames of one size with `gray`, `shot` and `segment` set -> the same frames in order, `ab` set."""
+    def colors(self, frames: Iterable[tuple[Gray, Hashable, int]]) -> Iterator[Colors]:
+        """The ab of frames, in order, float32 (2, h, w).
+
+        A frame is its light, uint8 (h, w), all of one size; what its shot and segment are called; and how many bytes are held back
+        until its colours come.
+        """
         waiting: list[_TracedFrame] = []
         path: _Path | None = None  # from the newest frame to the last key frame
-        for frame in frames:
-            now = _TracedFrame(frame, _at_work_size(frame.gray))
+        for index, (gray, shot, held) in enumerate(frames):
+            now = _TracedFrame(index, shot, gray, _at_work_size(gray), held)
             last = waiting[-1] if waiting else None
-            if last is None or (last.frame.shot, last.frame.segment) != (frame.shot, frame.segment):
+            if last is None or last.shot != shot:
                 yield from self._finish(waiting)
                 waiting, path = [], None
             else:
                 path = self._follow(last, now, path)
-            held_bytes = sum(item.frame.luma.nbytes for item in waiting)
+            held_bytes = sum(item.held_bytes for item in waiting)
             now.is_key = path is None or held_bytes > _HELD_BYTES or self._needs_key(waiting, now, path)
             waiting.append(now)
             if now.is_key:
@@ -105,31 +112,32 @@ class KeyframeColorizer:
 
     def _follow(self, last: _TracedFrame, now: _TracedFrame, path: _Path | None) -> _Path:
         """Connect two neighbours, and lengthen the way back to the key frame by their step."""
-        before = match_light(last.gray, now.gray)
-        last.to_future, now.to_past = self._flow(before, now.gray), self._flow(now.gray, before)
+        before = match_light(last.small, now.small)
+        last.to_future, now.to_past = self._flow(before, now.small), self._flow(now.small, before)
         last.future_trust = _step_trust(last.to_future, now.to_past)
         now.past_trust = _step_trust(now.to_past, last.to_future)
         return _lengthen(path, now.to_past, now.past_trust)
 
     def _needs_key(self, waiting: list[_TracedFrame], now: _TracedFrame, path: _Path) -> bool:
         key = next(item for item in reversed(waiting) if item.is_key)
-        if now.frame.index - key.frame.index >= self._distance:
+        if now.index - key.index >= self._distance:
             return True
-        return bool(np.mean(_seen_trust(path, key.gray, now.gray)) < _TRUSTED_SHARE)
+        return bool(np.mean(_seen_trust(path, key.small, now.small)) < _TRUSTED_SHARE)
 
-    def _finish(self, waiting: list[_TracedFrame], *, without_last: bool = False) -> Iterator[FilmFrame]:
+    def _finish(self, waiting: list[_TracedFrame], *, without_last: bool = False) -> Iterator[Colors]:
         """Colour the key frames of one shot, then what lies between; `without_last`: not the last frame, a key."""
         keys = [i for i, item in enumerate(waiting) if item.is_key]
-        fresh = [i for i in keys if waiting[i].frame.ab is None]
+        fresh = [i for i in keys if waiting[i].ab is None]
         if fresh:
-            colors = self._ab(np.stack([waiting[i].frame.gray for i in fresh]))
+            colors = self._ab(np.stack([waiting[i].gray for i in fresh]))
             for i, ab in zip(fresh, colors, strict=True):
-                waiting[i].frame.ab = ab
+                waiting[i].ab = ab
             self.keyframes += len(fresh)
         for start, end in pairwise([*keys, len(waiting)]):
             _carry(waiting[start : end + 1])
         for item in waiting[: len(waiting) - without_last]:
-            yield item.frame
+            assert item.ab is not None
+            yield item.ab
 
 
 def _carry(span: list[_TracedFrame]) -> None:
@@ -143,7 +151,7 @@ def _carry(span: list[_TracedFrame]) -> None:
         for item in reversed(between):
             assert item.to_future is not None
             assert item.future_trust is not None
-            backward[item.frame.index] = path = _lengthen(path, item.to_future, item.future_trust)
+            backward[item.index] = path = _lengthen(path, item.to_future, item.future_trust)
     path = None
     for step, item in enumerate(between, start=1):
         assert item.to_past is not None
@@ -151,16 +159,16 @@ def _carry(span: list[_TracedFrame]) -> None:
         path = _lengthen(path, item.to_past, item.past_trust)
         sources = [_fetch(first, item, path, 1.0 - step / (len(between) + 1))]
         if last is not None:
-            sources.append(_fetch(last, item, backward[item.frame.index], step / (len(between) + 1)))
-        item.frame.ab = _merge(sources)
+            sources.append(_fetch(last, item, backward[item.index], step / (len(between) + 1)))
+        item.ab = _merge(sources)
 
 
 def _fetch(key: _TracedFrame, item: _TracedFrame, path: _Path, share: float) -> tuple[Colors, Plane]:
     """The key frame's ab at the pixels of a frame, (h, w, 2), and the weight of each, (h, w)."""
-    assert key.frame.ab is not None
-    height, width = key.frame.ab.shape[1:]
-    ab = warp(np.ascontiguousarray(key.frame.ab.transpose(1, 2, 0)), resize_flow(path.flow, width, height))
-    weight = cv2.resize(_seen_trust(path, key.gray, item.gray) * share, (width, height), interpolation=cv2.INTER_LINEAR)
+    assert key.ab is not None
+    height, width = key.ab.shape[1:]
+    ab = warp(np.ascontiguousarray(key.ab.transpose(1, 2, 0)), resize_flow(path.flow, width, height))
+    weight = cv2.resize(_seen_trust(path, key.small, item.small) * share, (width, height), interpolation=cv2.INTER_LINEAR)
     return ab, np.asarray(weight, np.float32)
 
 

@@ -22,7 +22,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deoldify_video.media.frame import FilmFrame
 from deoldify_video.temporal.flow import FlowFunction, make_flow, match_light, mismatch, warp
 
 LOOKAHEAD = 4  # frames; longer than a flash
@@ -41,15 +40,13 @@ Small = NDArray[np.uint8]
 
 @dataclass
 class _HeldFrame:
-    frame: FilmFrame
     small: Small
     flat: bool
 
 
 class ShotDetector:
-    """Numbers the shots: push frames in order, and `flush` at the end of the film. Returns the frames, `shot` set, in order.
-
-    Only `frame.gray` uint8 (h, w) is looked at. Holds `LOOKAHEAD` frames back; memory does not grow with the film.
+    """Numbers the shots, counted from 0: push the frames' light in order, and `flush` at the end of the film; the numbers of their
+    shots come back in order, `LOOKAHEAD` frames late. Memory does not grow with the film.
     """
 
     def __init__(self) -> None:
@@ -59,16 +56,16 @@ class ShotDetector:
         self._moves_fast = False
         self._shot = 0
 
-    def push(self, frame: FilmFrame) -> list[FilmFrame]:
-        """Take the next frame; return those whose shot is known by now."""
-        scale = (_PIXELS / frame.gray.size) ** 0.5
-        size = tuple(max(16, round(side * scale)) for side in frame.gray.shape[::-1])
-        small = np.asarray(cv2.resize(frame.gray, size, interpolation=cv2.INTER_AREA), np.uint8)
-        self._window.append(_HeldFrame(frame, small, float(small.std()) < _FLAT))
+    def push(self, gray: NDArray[np.uint8]) -> list[int]:
+        """Take the next frame's light, uint8 (h, w); return the shots that are known by now."""
+        scale = (_PIXELS / gray.size) ** 0.5
+        size = tuple(max(16, round(side * scale)) for side in gray.shape[::-1])
+        small = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
+        self._window.append(_HeldFrame(small, float(small.std()) < _FLAT))
         return [self._decide()] if len(self._window) > LOOKAHEAD else []
 
-    def flush(self) -> list[FilmFrame]:
-        """The frames still held back."""
+    def flush(self) -> list[int]:
+        """The shots of the frames still held back."""
         finished = []
         while self._window:
             finished.append(self._decide())
@@ -81,12 +78,12 @@ class ShotDetector:
             digest.update(small.tobytes())
         return digest.digest()
 
-    def _decide(self) -> FilmFrame:
+    def _decide(self) -> int:
         now = self._window[0]
         if not now.flat:
             self._judge(now.small)
-        now.frame.shot = self._shot
-        return self._window.popleft().frame
+        self._window.popleft()
+        return self._shot
 
     def _judge(self, small: Small) -> None:
         """Begin a new shot with this frame or take it into the present one, or pass it over as a flash."""

@@ -21,12 +21,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from deoldify_video.errors import UsageError
-from deoldify_video.media.frame import FilmFrame
 from deoldify_video.options import SmoothOptions
 from deoldify_video.temporal.flow import (
     Flow,
@@ -40,7 +41,8 @@ from deoldify_video.temporal.flow import (
     resize_flow,
     warp,
 )
-from deoldify_video.temporal.smoother_state import Moments, SmootherState
+
+Moments: TypeAlias = NDArray[Any]  # float32 (h, w, 4): sums of a, b, a^2 + b^2 and 1
 
 _STRONGEST = 0.98  # memory of 50 frames; a longer one only follows the drift of the flow
 _WORK_PIXELS = 176 * 176  # motion is found in a picture of this size, so that smoothing costs the same at every render factor
@@ -72,7 +74,8 @@ class _Way:
 class _WindowFrame:
     """A frame in the window: its own moments, and the way to its neighbours (None at the ends of a shot)."""
 
-    frame: FilmFrame
+    ab: Plane  # as given
+    shot: int
     gray: Gray
     own: Moments
     a: Plane
@@ -81,12 +84,31 @@ class _WindowFrame:
     to_future: _Way | None = None
 
 
-class Smoother:
-    """Replaces `ab` of frames by what holds still; push frames in order, and `flush` at the end of the film.
+@dataclass
+class SmootherState:
+    """The smoother's memory of a shot: the moments of every pixel's past, and the light under which they were seen.
 
-    `smoothing` 0..1 is the weight that the track keeps from frame to frame; 0 passes frames through untouched. `lookahead` is
-    how many frames the smoother waits for (0: it only looks back). At most `lookahead` + 1 frames are held. A change of
-    `frame.shot` empties the window and starts anew, so that no colour crosses a cut.
+    `moments` float32 (h / 2, w / 2, 4) and `gray` uint8 (h, w), the work size; `shot` is the number of the shot.
+    """
+
+    shot: int
+    gray: Gray
+    moments: Moments
+
+
+class SmoothedFrame(NamedTuple):
+    """A frame's colours that hold still, float32 (2, h, w), and the smoother's memory after it, None where it does nothing."""
+
+    ab: NDArray[np.float32]
+    state: SmootherState | None
+
+
+class Smoother:
+    """Replaces frames' ab by what holds still; push frames in order, and `flush` at the end of the film.
+
+    `smoothing` 0..1 is the weight that the track keeps from frame to frame; 0 passes ab through untouched. `lookahead` is
+    how many frames the smoother waits for (0: it only looks back). At most `lookahead` + 1 frames are held. A change of the shot
+    empties the window and starts anew, so that no colour crosses a cut. A run that goes on in mid-shot sets `state` first.
 
     Raises `UsageError` for values outside these ranges.
     """
@@ -107,16 +129,16 @@ class Smoother:
         self._window: deque[_WindowFrame] = deque()
         self.state: SmootherState | None = None
 
-    def push(self, frame: FilmFrame) -> list[FilmFrame]:
-        """Take a frame whose `gray` uint8 (h, w), `ab` float32 (2, h, w) and `shot` are set; return those that are finished."""
+    def push(self, gray: NDArray[np.uint8], ab: NDArray[np.float32], shot: int = 0) -> list[SmoothedFrame]:
+        """Take a frame: its light uint8 (h, w), its ab float32 (2, h, w), and its shot; return the frames that are finished."""
         if self._ema_alpha == 0.0:
-            return [frame]
-        finished: list[FilmFrame] = []
-        if self._window and self._window[-1].frame.shot != frame.shot:
+            return [SmoothedFrame(ab, None)]
+        finished: list[SmoothedFrame] = []
+        if self._window and self._window[-1].shot != shot:
             finished = self.flush()
-        if self.state is not None and self.state.shot != frame.shot:
+        if self.state is not None and self.state.shot != shot:
             self.state = None
-        waiting = self._prepare(frame)
+        waiting = _prepared(gray, ab, shot)
         if self._window:
             last = self._window[-1]
             last.to_future, waiting.to_past = self._ways(last.gray, waiting.gray)
@@ -127,22 +149,12 @@ class Smoother:
             finished.append(self._finish())
         return finished
 
-    def flush(self) -> list[FilmFrame]:
+    def flush(self) -> list[SmoothedFrame]:
         """The frames still in the window, finished."""
         finished = []
         while self._window:
             finished.append(self._finish())
         return finished
-
-    def _prepare(self, frame: FilmFrame) -> _WindowFrame:
-        assert frame.ab is not None, "the smoother follows the colorizer"
-        height, width = frame.gray.shape
-        scale = min(1.0, (_WORK_PIXELS / (height * width)) ** 0.5)
-        size = (max(16, round(width * scale)), max(16, round(height * scale)))
-        small = _color_size(size)
-        a, b = (cv2.resize(plane, small, interpolation=cv2.INTER_AREA) for plane in frame.ab.astype(np.float32, copy=False))
-        own = cv2.merge([a, b, a * a + b * b, np.ones_like(a)])  # (h / 2, w / 2, 4)
-        return _WindowFrame(frame, cv2.resize(frame.gray, size, interpolation=cv2.INTER_AREA), own, a, b)
 
     def _ways(self, before: Gray, after: Gray) -> tuple[_Way, _Way]:
         """From a frame of that light to the next one, and back."""
@@ -153,7 +165,7 @@ class Smoother:
         to_future = _Way(flow_fw, _trust(flow_fw, flow_bw, before, after))
         return to_future, _Way(flow_bw, _trust(flow_bw, flow_fw, after, before))
 
-    def _finish(self) -> FilmFrame:
+    def _finish(self) -> SmoothedFrame:
         now = self._window.popleft()
         past = self._past(now)
         future = self._future(now)
@@ -161,13 +173,10 @@ class Smoother:
             past, future = _where_it_changes(past, now, future)
         memory = now.own if past is None else now.own + past
         total = memory if future is None else memory + future
-        frame = now.frame
-        frame.smoother_state = self.state = SmootherState(frame.shot, now.gray, memory)
-        assert frame.ab is not None
-        height, width = frame.gray.shape
+        self.state = SmootherState(now.shot, now.gray, memory)
+        height, width = now.ab.shape[1:]
         changes = (soft - own for soft, own in zip(_colors(total), (now.a, now.b), strict=True))
-        frame.ab = frame.ab + np.stack([cv2.resize(change, (width, height)) for change in changes])
-        return frame
+        return SmoothedFrame(now.ab + np.stack([cv2.resize(change, (width, height)) for change in changes]), self.state)
 
     def _past(self, now: _WindowFrame) -> Moments | None:
         if self.state is None or now.to_past is None:
@@ -182,6 +191,16 @@ class Smoother:
             seen = there.own if moments is None else there.own + moments
             moments = _fetch(seen, here.to_future, here, self._ema_alpha)
         return moments
+
+
+def _prepared(gray: Gray, ab: Plane, shot: int) -> _WindowFrame:
+    height, width = gray.shape
+    scale = min(1.0, (_WORK_PIXELS / (height * width)) ** 0.5)
+    size = (max(16, round(width * scale)), max(16, round(height * scale)))
+    small = _color_size(size)
+    a, b = (cv2.resize(plane, small, interpolation=cv2.INTER_AREA) for plane in ab.astype(np.float32, copy=False))
+    own = cv2.merge([a, b, a * a + b * b, np.ones_like(a)])  # (h / 2, w / 2, 4)
+    return _WindowFrame(ab, shot, cv2.resize(gray, size, interpolation=cv2.INTER_AREA), own, a, b)
 
 
 def _color_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -14,8 +14,8 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from deoldify_video.errors import InputError
-from deoldify_video.media.frame import FilmFrame
 from deoldify_video.media.probe import film_stream, probe
+from deoldify_video.temporal.late import through
 from deoldify_video.temporal.shots import ShotDetector
 from deoldify_video.training.dataset import PICTURE_SUFFIXES, Picture, decode_picture
 
@@ -105,30 +105,26 @@ def _from_film(path: Path, most: int) -> Iterator[Candidate]:
 def _shot_frames(path: Path) -> Iterator[tuple[int, Picture]]:
     """(frame number, RGB uint8 picture) of one frame of each shot."""
     detector = ShotDetector()
-    held: dict[int, Picture] = {}  # colours of the frames whose shot is not known yet
-    shot, position, waiting = -1, 0, None
-    for frame in _detected(path, detector, held):
-        picture = held.pop(frame.index)
-        if frame.shot != shot:
+    last_shot, position, waiting = -1, 0, None
+    found = through(_decoded(path), lambda picture: detector.push(_small(picture)), detector.flush)
+    for index, (picture, shot) in enumerate(found):
+        if shot != last_shot:
             if waiting is not None:
                 yield waiting
-            shot, position = frame.shot, 0
+            last_shot, position = shot, 0
         if position <= FRAMES_INTO_SHOT:
-            waiting = (frame.index, picture)
+            waiting = (index, picture)
         position += 1
     if waiting is not None:
         yield waiting
 
 
-def _detected(path: Path, detector: ShotDetector, held: dict[int, Picture]) -> Iterator[FilmFrame]:
-    for index, picture in enumerate(_decoded(path)):
-        held[index] = picture
-        scale = _SMALL_PX / max(picture.shape[:2])
-        size = (max(16, round(picture.shape[1] * scale)), max(16, round(picture.shape[0] * scale)))
-        small = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-        grey = small.astype(np.uint8, copy=False)
-        yield from detector.push(FilmFrame(index, index, grey, grey))
-    yield from detector.flush()
+def _small(picture: Picture) -> Picture:
+    """The light of a picture, small: uint8 (h, w)."""
+    scale = _SMALL_PX / max(picture.shape[:2])
+    size = (max(16, round(picture.shape[1] * scale)), max(16, round(picture.shape[0] * scale)))
+    light = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    return light.astype(np.uint8, copy=False)
 
 
 def _decoded(path: Path) -> Iterator[Picture]:

@@ -16,7 +16,7 @@ from deoldify_video.errors import DeviceMemoryError, StoppedError
 from deoldify_video.film.colorize import colorize_film
 from deoldify_video.film.pipeline import QUEUE_FRAMES, ResumePoint, film_frames, find_segments
 from deoldify_video.film.threads import Stages
-from deoldify_video.media.frame import FilmFrame
+from deoldify_video.media.decode import DecodedFrame
 from deoldify_video.options import FilmOptions, SegmentOptions
 
 SIZE = (64, 48)
@@ -39,11 +39,10 @@ class Frames:
     def __iter__(self):
         alive = []
         for number in range(self.count):
-            luma = self.pictures[number % 8]
-            frame = FilmFrame(number, number, luma, luma)
-            alive = [*(reference for reference in alive if reference() is not None), weakref.ref(frame)]
+            luma = self.pictures[number % 8].view()
+            alive = [*(reference for reference in alive if reference() is not None), weakref.ref(luma)]
             self.most = max(self.most, len(alive))
-            yield frame
+            yield DecodedFrame(number, number, luma, self.pictures[number % 8])
 
 
 @pytest.mark.parametrize("count", [40, 200])

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deoldify_video.film.pipeline import ResumePoint, mark_segments
-from deoldify_video.media.frame import FilmFrame
+from deoldify_video.media.decode import FrameStamp
 from deoldify_video.options import SegmentOptions
 
 LENGTHS = SegmentOptions(shortest=40, longest=400)
-EMPTY = np.zeros((1, 1), np.uint8)
 
 
 def film(shots):
-    """Frames of shots of the given lengths."""
+    """Frames of shots of the given lengths, each with its shot."""
     numbers = [number for number, length in enumerate(shots) for _ in range(length)]
-    return [FilmFrame(index, index, EMPTY, EMPTY, shot=shot) for index, shot in enumerate(numbers)]
+    return [(FrameStamp(index, index), shot) for index, shot in enumerate(numbers)]
 
 
-def segments_of(frames):
-    return [frame.segment for frame in frames]
+def segments_of(marked):
+    return [segment for _, _, segment in marked]
 
 
 def lengths(shots):
@@ -49,13 +47,11 @@ def test_segments_begin_at_cuts_and_divide_long_shots(shots, expected):
 @given(shots=st.lists(st.integers(1, 120), min_size=1, max_size=8), data=st.data())
 def test_a_run_that_goes_on_divides_alike(shots, data):
     whole = list(mark_segments(film(shots), ResumePoint(), LENGTHS))
-    number = data.draw(st.integers(0, whole[-1].segment))
+    number = data.draw(st.integers(0, whole[-1][2]))
     first = segments_of(whole).index(number)
     warm_up = data.draw(st.integers(0, min(first, 40)))
     # A detector that begins in mid-film counts its shots from zero.
     rest = film(shots)[first - warm_up :]
-    first_shot = rest[0].shot
-    for frame in rest:
-        frame.shot -= first_shot
-    resumed = list(mark_segments(rest, ResumePoint(first, number, whole[first].shot), LENGTHS))
-    assert [(f.index, f.segment, f.shot) for f in resumed] == [(f.index, f.segment, f.shot) for f in whole[first:]]
+    rest = [(frame, shot - rest[0][1]) for frame, shot in rest]
+    resumed = list(mark_segments(rest, ResumePoint(first, number, whole[first][1]), LENGTHS))
+    assert resumed == whole[first:]

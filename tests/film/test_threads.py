@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from deoldify_video.film.threads import Background, Stages, through
+from deoldify_video.film.threads import Background, Stages
+from deoldify_video.temporal.late import through
 
 
 @pytest.fixture(autouse=True)
@@ -132,4 +133,4 @@ def test_through_gives_what_is_ready_and_then_the_rest():
         held.append(item)
         return [held.pop(0)] if len(held) > 3 else []
 
-    assert list(through(range(10), push, lambda: held)) == list(range(10))
+    assert list(through(range(10), push, lambda: held)) == [(number, number) for number in range(10)]

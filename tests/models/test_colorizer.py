@@ -12,7 +12,6 @@ import torch
 import deoldify_video.models.colorizer as colorizer_module
 from deoldify_video.color.style import STYLES
 from deoldify_video.errors import DependencyError, DeviceMemoryError
-from deoldify_video.media.frame import FilmFrame
 from deoldify_video.models.colorizer import CPU_BATCH, Colorizer, choose_device, choose_precision, is_out_of_memory
 from deoldify_video.options import ColorOptions
 
@@ -26,10 +25,9 @@ def pictures(count, size=(32, 64)):
     return np.random.default_rng(0).integers(0, 256, (count, *size), np.uint8)
 
 
-def frames(count, segment_length=1000):
-    return [
-        FilmFrame(i, i, np.zeros((2, 2), np.uint8), gray, segment=i // segment_length) for i, gray in enumerate(pictures(count))
-    ]
+def film(count, segment_length=1000):
+    """Pictures, and the segment of each."""
+    return [(gray, i // segment_length) for i, gray in enumerate(pictures(count))]
 
 
 class SmallMemory:
@@ -54,9 +52,8 @@ def test_colors_are_float32_lab_at_the_pictures_size(stub_colorizer):
 
 
 def test_films_go_through_in_batches_that_end_with_their_segment(stub_colorizer):
-    out = list(stub_colorizer.colorize(frames(14, segment_length=6)))
-    assert [frame.index for frame in out] == list(range(14))
-    assert all(frame.ab.shape == (2, 32, 64) for frame in out)
+    out = list(stub_colorizer.colors(film(14, segment_length=6)))
+    assert [ab.shape for ab in out] == [(2, 32, 64)] * 14
     assert sorted(stub_colorizer.network.batches) == [2, 2, 2, 4, 4]  # two run side by side, in any order
     assert CPU_BATCH == 4
 
@@ -79,9 +76,8 @@ def test_when_memory_runs_out_the_batch_is_halved_and_no_frame_is_lost(stub_colo
 
 def test_a_film_goes_on_with_smaller_batches(stub_colorizer):
     SmallMemory(stub_colorizer, 1, OUT_OF_MEMORY[0])
-    out = list(stub_colorizer.colorize(frames(9)))
-    assert [frame.index for frame in out] == list(range(9))
-    assert all(frame.ab is not None for frame in out)
+    out = list(stub_colorizer.colors(film(9)))
+    np.testing.assert_array_equal(out, stub_colorizer.ab(pictures(9)))
 
 
 def test_one_frame_that_does_not_fit_is_an_error_that_names_the_way_out(stub_colorizer):
@@ -100,7 +96,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(stub_colorizer):
 
 def test_a_given_batch_size_is_used(stub_spec):
     colorizer = Colorizer(ColorOptions(device="cpu", batch_size=3))
-    list(colorizer.colorize(frames(7)))
+    list(colorizer.colors(film(7)))
     assert sorted(colorizer.network.batches) == [1, 3, 3]  # two run side by side
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from moving_pictures import PHOTOS, dissolve, film_frames, grainy, lit, pan, sent_through
+from moving_pictures import PHOTOS, dissolve, grainy, lit, pan, sent_through
 
 from deoldify_video.temporal.flow import make_flow
 from deoldify_video.temporal.shots import LOOKAHEAD, ShotDetector, dissimilarity
@@ -12,7 +12,7 @@ SHOT = 9  # frames
 
 def cuts(frames):
     """The indices of the frames that begin a shot, the first one left out."""
-    shots = [frame.shot for frame in sent_through(ShotDetector(), film_frames(frames))]
+    shots = sent_through(ShotDetector(), [(frame,) for frame in frames])
     assert len(shots) == len(frames)
     assert set(np.diff(shots)) <= {0, 1}
     return [i for i in range(1, len(shots)) if shots[i] != shots[i - 1]]
@@ -94,8 +94,8 @@ def test_a_still_picture_and_a_single_frame_have_no_cut():
 def test_frames_come_out_as_late_as_the_lookahead_and_no_later():
     detector = ShotDetector()
     count = 0
-    for index, frame in enumerate(film_frames(pan("coffee", 8))):
-        count += len(detector.push(frame))
+    for index, gray in enumerate(pan("coffee", 8)):
+        count += len(detector.push(gray))
         assert count == max(0, index + 1 - LOOKAHEAD)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from deoldify_video.evaluation.film import read_pictures
-from deoldify_video.media.frame import FilmFrame
 from deoldify_video.metrics.temporal import ab_of, motion_between, warp_error
 from deoldify_video.temporal.flow import make_flow
 from deoldify_video.temporal.smooth import Smoother
@@ -39,8 +38,8 @@ def test_a_restless_network_is_held_to_a_third_and_nearer_to_the_truth(clip):
     ]
     smoother = Smoother()
     answer = []
-    for i, (gray, ab) in enumerate(zip(light, restless, strict=True)):
-        answer += smoother.push(FilmFrame(index=i, pts=i, luma=gray, gray=gray, ab=ab))
+    for gray, ab in zip(light, restless, strict=True):
+        answer += smoother.push(gray, ab)
     smoothed = [frame.ab for frame in answer + smoother.flush()]
     flow = make_flow("dis-fine")
     motions = [motion_between(a, b, flow) for a, b in pairwise(light)]
