@@ -32,6 +32,7 @@ from film import SIZES, make_clip
 
 from deoldify_video.executors.base import Executor, Finished, Task
 from deoldify_video.film.journal import Journal, Segment
+from deoldify_video.media.probe import probe
 from deoldify_video.options import ColorOptions, EncodeOptions, FilmOptions
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -211,7 +212,7 @@ def parts(frames: int, folder: Path) -> None:
         clip, output = folder / f"{name}.mp4", folder / f"{name}-colour.mp4"
         count = frames if name == "SD" else frames // 4
         make_clip(clip, size, count)
-        preflight_s, found = timed(lambda c=clip, o=output: preflight(c, o, OPTIONS))
+        preflight_s, found = timed(lambda c=clip, o=output: preflight(probe(c), o, OPTIONS))
         job = FilmJob(found, output, OPTIONS, NetworkFacts.of(colorizer))
         fingerprint_s, fingerprint = timed(job.fingerprint)
         read_s, _ = timed(lambda j=job: [None for _ in j.reader(SeekPoint())])

@@ -27,10 +27,11 @@ def colorize_item(
 
     A wrong input is known before torch is imported. Raises the errors of `deoldify_video.errors`.
     """
-    if probe(source).kind == "photo":
+    info = probe(source)
+    if info.kind == "photo":
         from deoldify_video.photo import colorize_photo
 
         return colorize_photo(source, target, options, colorizer=colorizer)
     from deoldify_video.film.colorize import colorize_film
 
-    return colorize_film(source, target, options, colorizer=colorizer, on_progress=on_progress, should_stop=should_stop)
+    return colorize_film(info, target, options, colorizer=colorizer, on_progress=on_progress, should_stop=should_stop)

@@ -90,7 +90,7 @@ class OpenPhoto:
             precision=colorizer.precision,
             render_factor=self._factor,
             render_size=(self.gray.shape[1], self.gray.shape[0]),
-            warnings=["the photo has colours already; they were replaced."] if self._photo.colorful else [],
+            warnings=["the photo has colours already; they were replaced."] if self._photo.in_color else [],
             notes=self._notes,
         )
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageOps
 from synth import light
 
 from deoldify_video.errors import InputError, OutputError, UsageError
-from deoldify_video.media.photo_io import read_photo, read_photo_header, write_photo
+from deoldify_video.media.photo_io import photo_in_color, read_photo, read_photo_header, write_photo
 from deoldify_video.options import EncodeOptions, FilmOptions
 from deoldify_video.photo import colorize_photo, spread_colors
 
@@ -149,6 +149,15 @@ def test_unusual_kinds_of_pixels_are_read_in_their_light(tmp_path, mode, suffix)
     np.testing.assert_allclose(photo.light * 255, np.asarray(picture.convert("L"), float), atol=2)
 
 
+@pytest.mark.parametrize("tone", [(1.0, 0.86, 0.64), (0.6, 0.8, 1.0)], ids=["sepia", "cyanotype"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_toned_photos_are_not_in_color(tmp_path, stub_colorizer, tone, suffix):
+    toned = np.rint(gray()[..., None] * np.array(tone)).astype(np.uint8)
+    Image.fromarray(toned).save(tmp_path / f"old{suffix}")
+    assert not photo_in_color(tmp_path / f"old{suffix}")
+    assert colorize_photo(tmp_path / f"old{suffix}", tmp_path / "new.png", colorizer=stub_colorizer).warnings == []
+
+
 def test_srgb_profile_changes_nothing_and_another_is_converted(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(gray()).convert("RGB").save(tmp_path / "srgb.png", icc_profile=profile)
@@ -193,11 +202,12 @@ def test_the_output_names_its_color_space(tmp_path, stub_colorizer):
 
 
 def test_colors_that_were_there_are_replaced_and_that_is_said(tmp_path, stub_colorizer):
-    pixels = np.dstack([gray(), gray() // 2, gray() // 3])
+    pixels = np.dstack([gray(), gray()[::-1], gray()[:, ::-1]])
     Image.fromarray(pixels).save(tmp_path / "old.png")
     report = colorize_photo(tmp_path / "old.png", tmp_path / "new.png", colorizer=stub_colorizer)
     assert len(report.warnings) == 1
     assert "colours" in report.warnings[0]
+    assert photo_in_color(tmp_path / "old.png")
     assert np.abs(gray_again(tmp_path / "new.png") - pixels @ GRAY_WEIGHTS).max() <= 1
 
 

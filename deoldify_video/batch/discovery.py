@@ -17,7 +17,6 @@ from deoldify_video.errors import InputError, UsageError
 from deoldify_video.media.files import hash_file_ends
 from deoldify_video.options import EncodeOptions
 
-_INSPECTED_PX = 256  # photos are looked at for colour at about this size
 _AT_ONCE = 200  # files that are entered together
 LINK = "is a link; --follow-links takes it"
 
@@ -159,6 +158,7 @@ def _has_changed(item: Item, about: os.stat_result) -> bool:
 def _inspect(path: Path, size: int) -> dict[str, Any]:
     """The columns of the manifest that a file itself gives: kind, size of the picture, length, whether it is in colour."""
     from deoldify_video.media.inspect_content import inspect_content
+    from deoldify_video.media.photo_io import photo_in_color
     from deoldify_video.media.probe import probe
 
     try:
@@ -185,25 +185,6 @@ def _inspect(path: Path, size: int) -> dict[str, Any]:
         "coloured": int(colored),
         "turn": width * 100_000 + height if info.kind == "photo" else -frames,
     }
-
-
-def photo_in_color(path: Path) -> bool:
-    """Whether a photo has several colours at equal light, by a small copy of it; a tinted one counts as grey, as a film does."""
-    import av
-    import numpy as np
-    from PIL import Image
-
-    from deoldify_video.media.inspect_content import COLOR_LEVELS, color_spread
-
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (_INSPECTED_PX, _INSPECTED_PX))
-            if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I"):
-                return False
-            small = image.convert("RGB").resize((_INSPECTED_PX, _INSPECTED_PX), Image.Resampling.BOX)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False  # whether it can be read is for its turn to find out
-    return color_spread(av.VideoFrame.from_ndarray(np.asarray(small), format="rgb24")) > COLOR_LEVELS
 
 
 def _find_duplicates(manifest: Manifest, run: int) -> None:

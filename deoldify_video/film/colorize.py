@@ -14,6 +14,7 @@ from deoldify_video.film.job import FilmJob, NetworkFacts
 from deoldify_video.film.journal import Journal
 from deoldify_video.film.preflight import preflight
 from deoldify_video.film.segments import make_segments, rest_of_film
+from deoldify_video.media.probe import MediaInfo, probe
 from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import FilmOptions
 from deoldify_video.preview.auto_render_factor import with_film_factor
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def colorize_film(
-    source: Path | str,
+    source: Path | str | MediaInfo,
     output: Path | str,
     options: FilmOptions | None = None,
     *,
@@ -31,18 +32,19 @@ def colorize_film(
     should_stop: Callable[[], bool] = lambda: False,
     colorizer: Colorizer | None = None,
 ) -> Report:
-    """Colorize the film `source` into `output`, whose ending names the container.
+    """Colorize the film `source`, a path or what `probe` found there, into `output`, whose ending names the container.
 
     `colorizer` may be shared between films; by default one is made from `options.color`. `on_progress` is called after every
     frame, `should_stop` after every segment. The output appears under its name only when it is whole; until then finished
     segments lie in a hidden work folder beside it, and the same call goes on from them. Raises the errors of
     `deoldify_video.errors`.
     """
-    options, source, output = options or FilmOptions(), Path(source), Path(output)
+    options, output = options or FilmOptions(), Path(output)
     began = time.monotonic()
-    found = preflight(source, output, options)
+    info = source if isinstance(source, MediaInfo) else probe(Path(source))
+    found = preflight(info, output, options)
     colorizer = colorizer or Colorizer(options.color)
-    options, notes = with_film_factor(found.info, options, colorizer)
+    options, notes = with_film_factor(info, options, colorizer)
     job = FilmJob(found, output, options, NetworkFacts.of(colorizer))
     journal = Journal(output, job.fingerprint(), restart=options.job.restart)
     resumed = journal.frames

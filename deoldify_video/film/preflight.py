@@ -13,7 +13,7 @@ from deoldify_video.media.decode import Window
 from deoldify_video.media.encode import picture_format
 from deoldify_video.media.files import check_output
 from deoldify_video.media.inspect_content import inspect_content
-from deoldify_video.media.probe import MediaInfo, probe
+from deoldify_video.media.probe import MediaInfo
 from deoldify_video.media.scan_packets import NOTICED_S, PacketScan, scan_packets
 from deoldify_video.media.streams import check_container, check_rate, way_out
 from deoldify_video.options import FilmOptions
@@ -44,9 +44,9 @@ class Preflight:
         return max(0, end - round(start_s * rate))
 
 
-def preflight(source: Path, output: Path, options: FilmOptions) -> Preflight:
-    """Check source, output and options against each other. Raises the errors of `deoldify_video.errors`."""
-    info = probe(source)
+def preflight(info: MediaInfo, output: Path, options: FilmOptions) -> Preflight:
+    """Check the film `info`, its output and options against each other. Raises the errors of `deoldify_video.errors`."""
+    source = info.path
     if info.kind != "film":
         raise InputError(f"{source} is a photo; name an output with the ending of a picture, such as .png.")
     if options.color.hints is not None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from deoldify_video.color.yuv import SampleRange
 from deoldify_video.errors import InputError
 from deoldify_video.media.decode import Window, has_luma_plane, luma_plane, small_gray
-from deoldify_video.media.inspect_content import color_spread
+from deoldify_video.media.inspect_content import frame_spread
 from deoldify_video.media.probe import MATRIX_NAMES, MAX_PIXELS, MediaInfo, film_stream
 from deoldify_video.media.timing import PtsClock, rising
 
@@ -26,7 +26,7 @@ from deoldify_video.media.timing import PtsClock, rising
 class Sample:
     """A frame somewhere in the film.
 
-    `luma` (H, W) as coded, uint8 or uint16; `color` is how far its own chroma spreads (`media.inspect_content.color_spread`).
+    `luma` (H, W) as coded, uint8 or uint16; `color` is how far its own chroma spreads (`color.spread.chroma_spread`).
     """
 
     pts: int
@@ -112,7 +112,7 @@ class ClipReader:
             began = time.perf_counter()
 
     def _sample(self, pts: int, frame: av.VideoFrame) -> Sample:
-        return Sample(pts, self._luma(frame), color_spread(frame))
+        return Sample(pts, self._luma(frame), frame_spread(frame))
 
     def _luma(self, frame: av.VideoFrame) -> NDArray[Any]:
         if self._convert_to is None:

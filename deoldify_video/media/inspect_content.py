@@ -10,16 +10,13 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
+from deoldify_video.color.spread import SMALL_PX, chroma_spread, is_in_color
 from deoldify_video.media.borders import find_window
 from deoldify_video.media.decode import Window, has_luma_plane, luma_plane
 from deoldify_video.media.probe import MAX_PIXELS, MediaInfo, film_stream
 
 SAMPLES = 9  # looked at, evenly spread over the film
 _FORWARD_FRAMES = 50  # decoded at most, to get from a key picture to the wanted place
-_SMALL = 48  # chroma is looked at on a picture of this size: noise averages out
-_LIGHT_STEPS = 16  # tint may differ between so many steps of light
-COLOR_LEVELS = 4.0  # eight-bit chroma codes: a spread above it, at equal light, is colour and neither tint nor noise
-_COLOR_SHARE = 0.25  # of the samples
 
 
 @dataclass(frozen=True)
@@ -35,31 +32,19 @@ def inspect_content(info: MediaInfo) -> ContentInspection:
     lumas: list[NDArray[np.uint8]] = []
     spreads: list[float] = []
     for frame in _samples(info):
-        spreads.append(color_spread(frame))
+        spreads.append(frame_spread(frame))
         eight_bit = frame if has_luma_plane(frame.format.name) else frame.reformat(format="yuv444p")
         plane = luma_plane(eight_bit)
         shift = eight_bit.format.components[0].bits - 8
         lumas.append(np.asarray(plane >> shift if shift > 0 else plane, np.uint8))
-    in_color = bool(spreads) and np.mean(np.array(spreads) > COLOR_LEVELS) >= _COLOR_SHARE
     full_range = info.video.full_range and has_luma_plane(info.video.pix_fmt)
-    return ContentInspection(find_window(lumas, full_range=full_range), bool(in_color))
+    return ContentInspection(find_window(lumas, full_range=full_range), is_in_color(spreads))
 
 
-def color_spread(frame: av.VideoFrame) -> float:
-    """How far chroma spreads around its mean at equal light, in eight-bit codes (root mean square).
-
-    A black-and-white film has one chroma, a tinted or toned one has a chroma for every light; only a film in colour has several
-    at the same light.
-    """
-    small = frame.reformat(width=_SMALL, height=_SMALL, format="yuv444p", interpolation="AREA")
-    y, cb, cr = (np.array(luma, np.float32) for luma in small.to_ndarray())
-    steps = np.clip(y * (_LIGHT_STEPS / 256), 0, _LIGHT_STEPS - 1).astype(np.intp).ravel()
-    counts = np.maximum(np.bincount(steps, minlength=_LIGHT_STEPS), 1)
-    spread = 0.0
-    for plane in (cb.ravel(), cr.ravel()):
-        means = np.bincount(steps, plane, _LIGHT_STEPS) / counts
-        spread += float(np.mean((plane - means[steps]) ** 2))
-    return float(np.sqrt(spread))
+def frame_spread(frame: av.VideoFrame) -> float:
+    """The `color.spread.chroma_spread` of a decoded frame."""
+    small = frame.reformat(width=SMALL_PX, height=SMALL_PX, format="yuv444p", interpolation="AREA")
+    return chroma_spread(small.to_ndarray())
 
 
 def _samples(info: MediaInfo) -> Iterator[av.VideoFrame]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from deoldify_video.color.spread import SMALL_PX, is_in_color, rgb_spread
 from deoldify_video.color.yuv import limit_chroma, yuv_to_rgb
 from deoldify_video.errors import InputError, OutputError, UsageError
 from deoldify_video.media.files import output_errors
@@ -47,7 +48,7 @@ _READING_BYTES = (10, 15)  # of memory for a pixel of 8 and of 16 bits, as measu
 _WRITING_BYTES = (20, 32)
 _ALPHA_BYTES = (5, 8)
 _REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
-COLORFUL = 0.02  # mean spread of R, G and B from which a picture counts as coloured
+_INSPECTED_PX = 256  # a photo is opened at about this size to see whether it is in colour
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,14 @@ class Photo:
     """The light of a photo, upright.
 
     `light` float32 (H, W) in [0, 1], sRGB-encoded; `alpha` like it, or None where all is opaque; `depth` 8 or 16 bits; `exif`
-    what describes the picture, without the orientation, which has been applied; `colorful` when the file has colours already.
+    what describes the picture, without the orientation, which has been applied; `in_color` when the file is in colour already.
     """
 
     light: NDArray[np.float32]
     alpha: NDArray[np.float32] | None
     depth: int
     exif: bytes
-    colorful: bool
+    in_color: bool
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,19 @@ def read_photo(path: Path, fit_px: int | None = None) -> Photo:
     return _photo(pixels, profile, _description(exif))
 
 
+def photo_in_color(path: Path) -> bool:
+    """Whether a photo is in colour already, by a small copy of it; False where it cannot be read, which its turn will find out."""
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (_INSPECTED_PX, _INSPECTED_PX))
+            if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I"):
+                return False
+            small = image.convert("RGB").resize((_INSPECTED_PX, _INSPECTED_PX), Image.Resampling.BOX)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+    return is_in_color([rgb_spread(np.asarray(small, np.float32) / np.float32(255))])
+
+
 def write_photo(path: Path, photo: Photo, chroma: NDArray[np.float32]) -> None:
     """Write a photo's light with `chroma` (2, H, W) in -0.5..0.5 to `path`, whose ending names the format.
 
@@ -138,18 +152,19 @@ def _photo(pixels: NDArray[Any], profile: bytes | None, exif: bytes) -> Photo:
     """A photo of upright samples in OpenCV's order, a few rows at a time: a large one fits only once into memory."""
     depth, planes = 8 * pixels.dtype.itemsize, pixels.reshape(*pixels.shape[:2], -1)
     height, width, count = planes.shape
-    light, spread, curve = np.empty((height, width), np.float32), 0.0, _curve(profile)
+    light, curve, in_color = np.empty((height, width), np.float32), _curve(profile), False
     alpha = np.empty_like(light) if count == 4 else None
     for rows in _bands(height, width):
         values = planes[rows].astype(np.float32) / np.float32(2**depth - 1)
         band = values[..., :3] @ _GRAY_WEIGHTS if count >= 3 else values[..., 0]
         light[rows] = band if curve is None else np.interp(band, *curve)
-        if count >= 3:
-            spread += float(np.sum(np.ptp(values[..., :3], axis=2), dtype=np.float64))
         if alpha is not None:
             alpha[rows] = values[..., 3]
     opaque = alpha is None or alpha.min() >= 1
-    return Photo(light, None if opaque else alpha, depth, exif, spread > COLORFUL * light.size)
+    if count >= 3:
+        small = cv2.resize(pixels, (SMALL_PX, SMALL_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
+        in_color = is_in_color([rgb_spread(small[..., 2::-1] / np.float32(2**depth - 1))])
+    return Photo(light, None if opaque else alpha, depth, exif, in_color)
 
 
 def _samples(photo: Photo, chroma: NDArray[np.float32], kind: type[np.unsignedinteger[Any]]) -> NDArray[Any]:

@@ -191,7 +191,7 @@ class _PhotoSubject:
         self.frames = 1
         self.rows = [""]
         self.originals = [photo_view(photo.light)]
-        self.warnings = ["the photo has colours already; they are replaced."] if photo.colorful else []
+        self.warnings = ["the photo has colours already; they are replaced."] if photo.in_color else []
 
     def measure(self, colorizer: Colorizer, factor: int) -> TrialResult:
         return measure_photo(self._light, colorizer, factor)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from skimage.data import lbp_frontal_face_cascade_filename
 from skimage.feature import Cascade
 
+from deoldify_video.color.spread import is_in_color
 from deoldify_video.errors import InputError
 from deoldify_video.media.borders import find_window
 from deoldify_video.media.clips import ClipReader, Sample
-from deoldify_video.media.inspect_content import COLOR_LEVELS
 from deoldify_video.media.probe import MediaInfo
 from deoldify_video.options import DecodeOptions
 from deoldify_video.temporal.flow import make_flow
@@ -106,8 +106,7 @@ def sample_film(reader: ClipReader, count: int, part: DecodeOptions | None = Non
         lumas = _one_shot(reader, shot_sample.sample)
         seconds = float((shot_sample.sample.pts - video.start_pts) * video.time_base)
         shots.append(Shot(seconds, lumas, shot_sample.kind))
-    colored = [shot_sample.sample.color > COLOR_LEVELS for shot_sample in shot_samples]
-    return FilmSample(shots, float(np.mean(colored)) >= 0.25)
+    return FilmSample(shots, is_in_color([shot_sample.sample.color for shot_sample in shot_samples]))
 
 
 def _all_shot_samples(reader: ClipReader, count: int, part: DecodeOptions) -> list[_ShotSample]:

@@ -40,7 +40,7 @@ class PhotoSession(Session):
     def __post_init__(self) -> None:
         photo = read_photo(self.source)
         height, width = photo.light.shape
-        self.size, self.colorful = (width, height), photo.colorful
+        self.size, self.colorful = (width, height), photo.in_color
         size = fit_within(width, height, VIEW_PX)
         self._view = np.asarray(cv2.resize(photo.light, size, interpolation=cv2.INTER_AREA), np.float32)
         self._answers: dict[tuple[object, ...], _Answer] = {}

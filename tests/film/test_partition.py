@@ -23,6 +23,7 @@ from deoldify_video.film.partition import is_divisible, partition_film
 from deoldify_video.film.preflight import preflight
 from deoldify_video.film.segments import SegmentRange, make_segments
 from deoldify_video.media.decode import DecodeStats
+from deoldify_video.media.probe import probe
 from deoldify_video.options import (
     ColorOptions,
     DecodeOptions,
@@ -46,7 +47,7 @@ def film(tmp_path_factory):
 
 
 def job_of(source: Path, output: Path, colorizer, options: FilmOptions = FFV1) -> FilmJob:
-    return FilmJob(preflight(source, output, options), output, options, NetworkFacts.of(colorizer))
+    return FilmJob(preflight(probe(source), output, options), output, options, NetworkFacts.of(colorizer))
 
 
 def partition(job: FilmJob, finished) -> tuple[list[SegmentRange], DecodeStats]:

@@ -113,7 +113,7 @@ class _EventBuffer:
 def prepare(task: Task, network: NetworkFacts) -> Iterator[Prepared | DeoldifyVideoError]:
     """Check a film, and what an earlier run has left of it, before the work begins."""
     try:
-        job = FilmJob(preflight(task.source, task.target, task.options), task.target, task.options, network)
+        job = FilmJob(preflight(probe(task.source), task.target, task.options), task.target, task.options, network)
         fingerprint = job.fingerprint()
         journal = Journal(job.output, fingerprint, restart=task.options.job.restart, gaps=True)
         try:
