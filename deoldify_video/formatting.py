@@ -1,6 +1,9 @@
-"""Text for people: where something is in a film, how long something takes, how large it is."""
+"""Text for people: where something is in a film, how long something takes, how large it is, what a file is called."""
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
 
 
 def format_timecode(seconds: float) -> str:
@@ -22,3 +25,9 @@ def format_bytes(size_bytes: int) -> str:
     """A size for people: `3.4 GB`."""
     power = min(4, max(0, (len(str(size_bytes)) - 1) // 3))
     return f"{size_bytes / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def printable(text: str | Path) -> str:
+    """`text` for people: what cannot be shown is written as its code."""
+    readable = os.fsencode(str(text)).decode("utf-8", "backslashreplace")
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in readable)

@@ -25,13 +25,13 @@ _OF_FILMS = ("segments.", "decode.", "smooth.", "encode.", "color.keyframes")
 CODECS = ("h264", "hevc", "av1", "ffv1", "prores")
 
 
-def _require(condition: bool, message: str) -> None:
+def _require(condition: bool, reason: str, remedy: str = "") -> None:
     if not condition:
-        raise UsageError(message)
+        raise UsageError(reason, remedy=remedy)
 
 
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
-    _require(value in known, f"{what} {value!r} is not known; choose one of {', '.join(known)}.")
+    _require(value in known, f"{what} {value!r} is not known", f"choose one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class DecodeOptions:
     deinterlace: bool = False
 
     def __post_init__(self) -> None:
-        _require(self.start_s >= 0, f"--start is {self.start_s} s; it cannot lie before the film.")
-        _require(self.end_s is None or self.end_s > self.start_s, "--end must lie after --start.")
+        _require(self.start_s >= 0, f"--start is {self.start_s} s; it cannot lie before the film")
+        _require(self.end_s is None or self.end_s > self.start_s, "--end must lie after --start")
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,11 @@ class ColorOptions:
         _one_of("style", self.style, STYLES)
         _require(
             self.render_factor in (None, AUTO, *range(MIN_RENDER_FACTOR, MAX_RENDER_FACTOR + 1)),
-            f"render factor {self.render_factor} is out of range; use {MIN_RENDER_FACTOR} to {MAX_RENDER_FACTOR}, or {AUTO}.",
+            f"render factor {self.render_factor} is out of range",
+            f"use {MIN_RENDER_FACTOR} to {MAX_RENDER_FACTOR}, or {AUTO}",
         )
-        _require(self.batch_size is None or self.batch_size >= 1, f"batch size {self.batch_size} is too small; use 1 or more.")
-        _require(0 <= self.saturation <= 4, f"saturation {self.saturation} is out of range; use 0 to 4.")
+        _require(self.batch_size is None or self.batch_size >= 1, f"batch size {self.batch_size} is too small", "use 1 or more")
+        _require(0 <= self.saturation <= 4, f"saturation {self.saturation} is out of range", "use 0 to 4")
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,11 @@ class SmoothOptions:
     flow: str = "dis"
 
     def __post_init__(self) -> None:
-        _require(0 <= self.smoothing <= 1, f"smoothing {self.smoothing} is out of range; use 0 to 1.")
+        _require(0 <= self.smoothing <= 1, f"smoothing {self.smoothing} is out of range", "use 0 to 1")
         _require(
             0 <= self.lookahead <= MAX_LOOKAHEAD,
-            f"lookahead {self.lookahead} is out of range; use 0 to {MAX_LOOKAHEAD} frames.",
+            f"lookahead {self.lookahead} is out of range",
+            f"use 0 to {MAX_LOOKAHEAD} frames",
         )
         _one_of("flow", self.flow, FLOWS)
 
@@ -115,8 +117,8 @@ class EncodeOptions:
 
     def __post_init__(self) -> None:
         _one_of("codec", self.codec, CODECS)
-        _require(self.bit_depth in (None, *BIT_DEPTHS), f"bit depth {self.bit_depth} is not known; use 8, 10, 12 or 16.")
-        _require(self.crf is None or 0 <= self.crf <= 63, f"crf {self.crf} is out of range; use 0 (best) to 63.")
+        _require(self.bit_depth in (None, *BIT_DEPTHS), f"bit depth {self.bit_depth} is not known", "use 8, 10, 12 or 16")
+        _require(self.crf is None or 0 <= self.crf <= 63, f"crf {self.crf} is out of range", "use 0 (best) to 63")
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,9 @@ class Search:
         out = self.out.resolve()
         for root in self.roots:
             if not root.exists():
-                raise InputError(f"there is no file or folder {root}.")
+                raise InputError("does not exist", path=root)
             if out == root.resolve() or out in root.resolve().parents:
-                raise UsageError(f"the output folder {self.out} holds the archive {root}; choose a folder of its own.")
+                raise UsageError(f"the output folder {self.out} holds the archive {root}", remedy="choose a folder of its own")
 
     def files(self) -> Iterator[Found]:
         """Every file that is wanted, in order of names. A folder that links to one above itself is entered only once."""
@@ -169,7 +169,7 @@ def _inspect(path: Path, size: int) -> dict[str, Any]:
         info = probe(path)
         colored = photo_in_color(path) if info.kind == "photo" else inspect_content(info).in_color
     except InputError as error:
-        return {"kind": "other", "reason": str(error).removeprefix(f"{path} ").rstrip("."), "hash": digest}
+        return {"kind": "other", "reason": error.message("").rstrip("."), "error": error, "hash": digest}
     video = info.video
     width, height = video.upright_size
     frames = 1 if info.kind == "photo" else video.frames or round(info.duration_s * video.frame_rate)

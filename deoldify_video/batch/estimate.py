@@ -6,9 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from deoldify_video.batch.manifest import DONE, PENDING
-from deoldify_video.batch.naming import printable
 from deoldify_video.batch.planner import Plan
 from deoldify_video.errors import InputError
+from deoldify_video.formatting import printable
 from deoldify_video.options import AUTO
 
 _TRIES = 3  # files that are tried where one cannot be read

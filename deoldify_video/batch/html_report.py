@@ -15,8 +15,7 @@ from pathlib import Path
 
 from deoldify_video import __version__
 from deoldify_video.batch.manifest import DONE, FAILED, PENDING, RUNNING, SKIPPED, Item, Manifest
-from deoldify_video.batch.naming import printable
-from deoldify_video.formatting import format_duration, format_timecode
+from deoldify_video.formatting import format_duration, format_timecode, printable
 from deoldify_video.media.files import output_errors, output_file
 from deoldify_video.preview.spot_check import ShotCheck
 
@@ -98,7 +97,8 @@ class _Page:
             return
         yield f"<h2>Failed</h2><details{' open' if number <= UNFOLDED else ''}><summary>What failed, and how to repeat it</summary>"
         for item in self._items("state = ? ORDER BY key", FAILED):
-            error = item.error.removeprefix(printable(item.source)).removeprefix(": ").strip()
+            assert item.error is not None
+            error = item.error.message("" if item.error.path == item.source else None)
             yield (
                 f"<article><h3 class='bad'>{_name(_below(item))}</h3><p>{_text(error)}</p>"
                 f"<p class='dim'>{_attempts(item)}</p>{self._command(item)}</article>"

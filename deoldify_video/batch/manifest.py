@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deoldify_video.errors import InputError, OutputError
+from deoldify_video.errors import DeoldifyVideoError, InputError, OutputError
 from deoldify_video.preview.spot_check import QualityCheck, ShotCheck
 
 FOLDER, FILE = ".deoldify-video", "manifest.sqlite"
 STATES = PENDING, RUNNING, DONE, FAILED, SKIPPED, GONE = ("pending", "running", "done", "failed", "skipped", "gone")
-_FORMAT = 1  # of the tables below
+_FORMAT = 2  # of the tables below
 
 _TABLES = """
 CREATE TABLE items (
@@ -51,7 +51,8 @@ CREATE TABLE items (
     before_ns INTEGER NOT NULL DEFAULT 0,     -- time stamp of what lay at the target when the making began, 0: nothing
     seconds REAL NOT NULL DEFAULT 0, fps REAL NOT NULL DEFAULT 0, network TEXT NOT NULL DEFAULT '',
     warnings TEXT NOT NULL DEFAULT '[]', notes TEXT NOT NULL DEFAULT '[]', verification TEXT,   -- JSON
-    error TEXT NOT NULL DEFAULT '', exit_code INTEGER NOT NULL DEFAULT 0,
+    error TEXT,                               -- JSON: reason, path and remedy
+    exit_code INTEGER NOT NULL DEFAULT 0,
     worker TEXT NOT NULL DEFAULT '', started REAL NOT NULL DEFAULT 0, finished REAL NOT NULL DEFAULT 0   -- Unix time
 );
 CREATE INDEX items_by_turn ON items (run, state, attempts, turn, key);
@@ -105,7 +106,7 @@ class Item:
     warnings: list[str]
     notes: list[str]
     verification: dict[str, Any] | None
-    error: str
+    error: DeoldifyVideoError | None
     exit_code: int
     worker: str
     started: float
@@ -113,8 +114,8 @@ class Item:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        values = dict(vars(self))
-        return values | {"source": str(self.source), "archive": str(self.archive)}
+        values = dict(vars(self)) | {"source": str(self.source), "archive": str(self.archive)}
+        return values | {"error": str(self.error or ""), "remedy": self.error.remedy if self.error else ""}
 
 
 class Manifest:
@@ -123,7 +124,7 @@ class Manifest:
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
         if not create and not path.is_file():
-            raise InputError(f"there is no batch in {path.parent.parent}: it has no {FOLDER}/{FILE}.")
+            raise InputError(f"holds no batch: it has no {FOLDER}/{FILE}", path=path.parent.parent)
         with self._errors():
             self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
             self._db.row_factory = sqlite3.Row
@@ -149,7 +150,7 @@ class Manifest:
         found = int(self._db.execute("PRAGMA user_version").fetchone()[0])
         if found not in (0, _FORMAT):
             raise OutputError(
-                f"{self.path} was made by another version of the program; use that one, or another output folder."
+                "was made by another version of the program", path=self.path, remedy="use that one, or another output folder"
             )
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -162,7 +163,9 @@ class Manifest:
             yield
         except sqlite3.Error as error:
             raise OutputError(
-                f"the manifest {self.path} cannot be used ({error}); free its disk, or move the file away to begin anew."
+                f"cannot be used as the manifest ({error})",
+                path=self.path,
+                remedy="free its disk, or move the file away to begin anew",
             ) from error
 
     @contextlib.contextmanager
@@ -185,7 +188,8 @@ class Manifest:
     def query(self, statement: str, *values: Any) -> Iterator[sqlite3.Row]:
         """The rows of an SQL statement, one at a time."""
         with self._errors():
-            yield from self._db.execute(statement, [as_stored(value) for value in values])
+            rows = self._db.execute(statement, [as_stored(value) for value in values])
+            yield from iter(rows.fetchone, None)  # a cursor itself would be closed with the generator, perhaps after the file
 
     def one(self, statement: str, *values: Any) -> Any:
         """The first column of the first row, None where there is none."""
@@ -247,7 +251,10 @@ class Manifest:
 
 
 def as_stored(value: Any) -> Any:
-    """A value as SQLite takes it: paths as text, or as bytes where they are no valid text."""
+    """A value as SQLite takes it: paths as text, or as bytes where they are no valid text; errors as JSON."""
+    if isinstance(value, DeoldifyVideoError):
+        path = None if value.path is None else str(value.path)
+        return json.dumps({"reason": value.reason, "path": path, "remedy": value.remedy})
     if not isinstance(value, Path):
         return value
     raw = os.fsencode(value)
@@ -265,4 +272,10 @@ def _item(row: sqlite3.Row) -> Item:
     for name in ("warnings", "notes"):
         values[name] = json.loads(values[name]) if values[name] != "[]" else []
     values["verification"] = json.loads(values["verification"]) if values["verification"] else None
+    values["error"] = _error(json.loads(values["error"])) if values["error"] else None
     return Item(**values)
+
+
+def _error(fields: dict[str, Any]) -> DeoldifyVideoError:
+    path = fields["path"]
+    return DeoldifyVideoError(fields["reason"], path=None if path is None else Path(path), remedy=fields["remedy"])

@@ -25,12 +25,14 @@ def check_name(pattern: str) -> str:
         fields = [field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None]
         pattern.format(stem="a", suffix=".b")
     except (AttributeError, IndexError, KeyError, ValueError) as error:
-        raise UsageError(f"the name {pattern!r} cannot be filled in ({error}); use {{stem}} and {{suffix}} only.") from error
+        raise UsageError(
+            f"the name {pattern!r} cannot be filled in ({error})", remedy="use {stem} and {suffix} only"
+        ) from error
     if "stem" not in fields or any(field not in _FIELDS for field in fields):
-        raise UsageError(f"the name {pattern!r} must hold {{stem}}, and may hold {{suffix}}, nothing else in braces.")
+        raise UsageError(f"the name {pattern!r} must hold {{stem}}, and may hold {{suffix}}, nothing else in braces")
     if any(separator in pattern for separator in "/\\\0") or pattern.startswith("."):
         raise UsageError(
-            f"the name {pattern!r} is no name of a file; folders are kept as they are, and hidden files are not made."
+            f"the name {pattern!r} is no name of a file: folders are kept as they are, and hidden files are not made"
         )
     return pattern
 
@@ -69,12 +71,6 @@ def folded(target: str) -> str:
 def is_named_as_media(path: Path) -> bool:
     """Whether the name promises a film or a photo."""
     return path.suffix.lower() in (*CONTAINERS, *PHOTO_FORMATS, *_OTHER_FILMS, *_OTHER_PHOTOS)
-
-
-def printable(text: str | Path) -> str:
-    """`text` for people: what cannot be shown is written as its code."""
-    readable = os.fsencode(str(text)).decode("utf-8", "backslashreplace")
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in readable)
 
 
 def _as_text(part: str) -> str:

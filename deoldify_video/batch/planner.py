@@ -14,10 +14,11 @@ from typing import Any
 
 from deoldify_video import __version__
 from deoldify_video.batch.manifest import DONE, FAILED, GONE, PENDING, RUNNING, SKIPPED, Item, Manifest
-from deoldify_video.batch.naming import is_named_as_media, printable
-from deoldify_video.errors import UsageError
+from deoldify_video.batch.naming import is_named_as_media
+from deoldify_video.errors import InputError, UsageError
 from deoldify_video.executors.base import Task
 from deoldify_video.film.journal import work_folder
+from deoldify_video.formatting import printable
 from deoldify_video.models.resolve import resolve_model
 from deoldify_video.models.store import weights_fingerprint
 from deoldify_video.options import FilmOptions
@@ -93,7 +94,7 @@ class Plan:
         if not stamp or stamp == item.before_ns:
             return False
         network = self.manifest.settings(item.settings).get("weights", "") if item.settings else ""
-        self.manifest.put(item.key, state=DONE, reason="", error="", exit_code=0, output=item.target, output_size=size)
+        self.manifest.put(item.key, state=DONE, reason="", error=None, exit_code=0, output=item.target, output_size=size)
         frames = item.frames_total or item.frames
         self.manifest.put(item.key, network=str(network), frames_done=frames, notes=json.dumps([_LOST]))
         shutil.rmtree(work_folder(target), ignore_errors=True)
@@ -118,15 +119,16 @@ class Plan:
         """Skip rows that are no film or photo, in colour already, or there twice; all others that are not finished are pending."""
         change, run = self.manifest.change, self.run
         change(
-            "UPDATE items SET state = ?, attempts = 0, error = '', exit_code = 0,"
+            "UPDATE items SET state = ?, attempts = 0, error = CASE WHEN kind = 'other' THEN error END, exit_code = 0,"
             " reason = CASE WHEN kind = 'other' OR state = ? THEN reason ELSE '' END WHERE run = ? AND state != ?",
             *(PENDING, PENDING, run, DONE),
         )
         for item in self.manifest.items("run = ? AND state = ? AND kind = 'other'", run, PENDING):
             if is_named_as_media(item.source) and not item.source.is_symlink():
-                self.manifest.put(item.key, state=FAILED, error=f"{printable(item.source)} {item.reason}.", exit_code=3)
+                error = item.error or InputError(item.reason, path=item.source)
+                self.manifest.put(item.key, state=FAILED, error=error, exit_code=InputError.exit_code)
             else:
-                self.manifest.put(item.key, state=SKIPPED)
+                self.manifest.put(item.key, state=SKIPPED, error=None)
         if not self.settings.options.job.force:
             where = "run = ? AND state = ? AND coloured"
             change(f"UPDATE items SET state = ?, reason = ? WHERE {where}", SKIPPED, IN_COLOR, run, PENDING)
@@ -150,11 +152,12 @@ class Plan:
 
     def _refuse(self, item: Item, other: Item) -> None:
         theirs = "" if other.target == item.target else f" (as {printable(other.target)})"
-        error = (
-            f"{printable(item.source)} and {printable(other.source)} would both become {printable(item.target)}{theirs}; "
-            "rename one of them, or colorize them into different folders."
+        error = UsageError(
+            f"and {printable(other.source)} would both become {printable(item.target)}{theirs}",
+            path=item.source,
+            remedy="rename one of them, or colorize them into different folders",
         )
-        self.manifest.put(item.key, state=FAILED, error=error, exit_code=2)
+        self.manifest.put(item.key, state=FAILED, error=error, exit_code=error.exit_code)
 
     def _check_outputs(self) -> None:
         """Finished rows whose output is gone are done again; one that somebody has changed is not replaced without being asked."""
@@ -188,7 +191,7 @@ class Plan:
             )
             shown = ", ".join(change for change, _ in changes.most_common())
             raise UsageError(
-                f"made otherwise: {what}; changed is {shown}; repeat those settings, or use --redo to make them anew."
+                f"made otherwise: {what}; changed is {shown}", remedy="repeat those settings, or use --redo to make them anew"
             )
 
     def _differences(self, item: Item) -> list[str]:

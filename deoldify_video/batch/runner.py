@@ -13,11 +13,11 @@ from typing import Protocol
 
 from deoldify_video import __version__
 from deoldify_video.batch.manifest import DONE, FAILED, FOLDER, PENDING, RUNNING, Item
-from deoldify_video.batch.naming import printable
 from deoldify_video.batch.planner import Plan, mtime_ns, remove_leftovers, size_of
 from deoldify_video.errors import DependencyError, OutputError
 from deoldify_video.executors.base import Advanced, Event, Executor, Failed, Finished, Started, Task
 from deoldify_video.film.journal import work_folder
+from deoldify_video.formatting import printable
 from deoldify_video.media.files import lock_file, output_errors
 
 log = logging.getLogger(__name__)
@@ -85,9 +85,9 @@ class BatchRunner:
             with output_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
             if out not in (folder.resolve(), *folder.resolve().parents):
-                raise OutputError(f"{folder} leads out of the output folder; remove that link.")
+                raise OutputError("leads out of the output folder", path=folder, remedy="remove that link")
         except OutputError as error:
-            self._manifest.put(item.key, state=FAILED, error=str(error), exit_code=error.exit_code)
+            self._manifest.put(item.key, state=FAILED, error=error, exit_code=error.exit_code)
             self._notify(item.key, "", again=False)
             self._halted |= self._policy.stop_on_error
             return False
@@ -148,7 +148,7 @@ class BatchRunner:
             warnings=json.dumps(report.warnings),
             notes=json.dumps([*report.notes, *problem]),
             verification=json.dumps(report.verification),
-            error="",
+            error=None,
             exit_code=0,
             worker=event.worker,
             finished=time.time(),
@@ -159,21 +159,21 @@ class BatchRunner:
     def _fail(self, event: Failed) -> None:
         item = self._item(event.key)
         del self._in_flight[event.key]
-        if event.exit_code == DependencyError.exit_code:  # which every other file would meet as well
+        if isinstance(event.error, DependencyError):  # which every other file would meet as well
             self._manifest.put(event.key, state=PENDING)
-            raise DependencyError(event.error)
+            raise event.error
         if event.crashed:
             remove_leftovers(self._plan.out / item.target)
         if self._plan.adopt(item):
             self._notify(event.key, event.worker, again=False)
             return
-        again = event.exit_code in TRIED_AGAIN and item.attempts <= self._policy.retry
+        again = event.error.exit_code in TRIED_AGAIN and item.attempts <= self._policy.retry
         log.error("%s, attempt %d: %s", printable(item.source), item.attempts, event.error)
         self._manifest.put(
             event.key,
             state=PENDING if again else FAILED,
             error=event.error,
-            exit_code=event.exit_code,
+            exit_code=event.error.exit_code,
             segments=finished_segments(self._plan.out / item.target),
             worker=event.worker,
             finished=time.time(),
@@ -214,7 +214,7 @@ def batch_lock(out: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = lock_file(folder / "lock")
     if lock is None:
-        raise OutputError(f"another batch is working on {out}; wait for it or stop it.")
+        raise OutputError("is worked on by another batch", path=out, remedy="wait for it or stop it")
     with lock:
         yield
 

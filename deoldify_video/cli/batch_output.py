@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from deoldify_video.batch.manifest import DONE, FAILED, PENDING, RUNNING, SKIPPED, Item, Manifest
-from deoldify_video.batch.naming import printable
 from deoldify_video.batch.planner import Plan
-from deoldify_video.formatting import format_duration, format_timecode
+from deoldify_video.formatting import format_duration, format_timecode, printable
 
 _LISTED = 20  # failures in the summary; `batch-status` lists them all
 _WORDS = {PENDING: "to do", RUNNING: "being done", DONE: "done", FAILED: "failed", SKIPPED: "left out", "gone": "gone"}
@@ -85,14 +84,19 @@ def _planned(item: Item) -> str:
         why = f" ({escape(printable(item.reason))})" if item.reason else ""
         return f"{item.kind} {source} -> {escape(printable(item.target))}: {what}{item.width}x{item.height}{why}"
     if item.state == FAILED:
-        return f"cannot be done: {escape(printable(item.error))}"
+        return f"cannot be done: {error_line(item)}"
     return f"{_WORDS[item.state]}: {source}" + (f": {escape(printable(item.reason))}" if item.reason else "")
 
 
 def _failure(item: Item) -> str:
-    """One line; most errors name the file themselves."""
-    source, error = printable(item.source), printable(item.error)
-    return f"  [bold red]failed[/]: {escape(error if source in error else f'{source}: {error}')}"
+    return f"  [bold red]failed[/]: {error_line(item)}"
+
+
+def error_line(item: Item) -> str:
+    """The error of an item as Rich prints it, which names the item's source."""
+    assert item.error is not None
+    text = str(item.error) if item.error.path == item.source else f"{item.source}: {item.error}"
+    return escape(printable(text))
 
 
 def _amount(plan: Plan) -> str:

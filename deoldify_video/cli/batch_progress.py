@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from deoldify_video.batch.manifest import DONE, FAILED, PENDING, Item
-from deoldify_video.batch.naming import printable
 from deoldify_video.batch.planner import Plan
-from deoldify_video.formatting import format_duration
+from deoldify_video.cli.batch_output import error_line
+from deoldify_video.formatting import format_duration, printable
 
 PHOTO_FRAMES = 25  # of a film take about as long as a photo; for the time that is left only
 _LINE_EVERY_S = 60.0
@@ -43,7 +43,7 @@ class BatchProgress:
         """Say what came of it."""
         self._running.pop(item.key, None)
         if again:
-            self._print(f"[yellow]Again:[/] {escape(printable(item.error))}")
+            self._print(f"[yellow]Again:[/] {error_line(item)}")
             return
         if item.state == PENDING:  # stopped
             return
@@ -154,7 +154,7 @@ def _weight(item: Item) -> int:
 
 def _line(item: Item) -> str:
     if item.state != DONE:
-        return f"[bold red]Failed:[/] {escape(printable(item.error))}"
+        return f"[bold red]Failed:[/] {error_line(item)}"
     what = f"{item.frames_done} frames, {item.fps:.1f} fps, " if item.kind == "film" else ""
     marks = [f"[yellow]{escape(printable(warning))}[/]" for warning in item.warnings]
     return "; ".join([f"[green]{escape(printable(item.output))}[/]: {what}{item.seconds:.1f} s", *marks])

@@ -62,18 +62,20 @@ def read_config() -> Config:
     path = config_path()
     if not path.is_file():
         if os.environ.get(FILE_VARIABLE):
-            raise InputError(f"there is no file {path}, which {FILE_VARIABLE} names.")
+            raise InputError(f"does not exist, though {FILE_VARIABLE} names it", path=path)
         return Config(path)
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is no valid TOML: {error}.") from error
+        raise UsageError(f"is no valid TOML: {error}", path=path) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from error
+        raise InputError(f"cannot be read: {error}", path=path) from error
     presets = tables.pop("presets", {})
     for name, table in (*tables.items(), ("presets", presets), *(presets.items() if isinstance(presets, dict) else ())):
         if not isinstance(table, dict):
-            raise UsageError(f"{path}: {name} must stand in a table, such as [{PRESET_COMMAND}].")
+            raise UsageError(
+                f"has {name} outside a table", path=path, remedy=f"it must stand in a table, such as [{PRESET_COMMAND}]"
+            )
     return Config(path, tables, presets)
 
 
@@ -88,7 +90,9 @@ def layered_defaults(root: Any, config: Config, environment: Mapping[str, str]) 
 def _group_defaults(group: Any, tables: Mapping[str, Any], environment: Mapping[str, str], where: str, prefix: str) -> Values:
     unknown = sorted(set(tables) - set(group.commands))
     if unknown:
-        raise UsageError(f"{where}: there is no command {prefix}{unknown[0]}; known are {', '.join(group.commands)}, presets.")
+        raise UsageError(
+            f"{where}: there is no command {prefix}{unknown[0]}", remedy=f"known are {', '.join(group.commands)}, presets"
+        )
     values: Values = {}
     for name, command in group.commands.items():
         table = tables.get(name, {})
@@ -116,9 +120,9 @@ def config_values(command: Any, table: Mapping[str, Any], where: str) -> Values:
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in known:
-            raise UsageError(f"{where} knows no {key!r}; known are {', '.join(known)}.")
+            raise UsageError(f"{where} knows no {key!r}", remedy=f"known are {', '.join(known)}")
         if not isinstance(value, str | int | float | bool):
-            raise UsageError(f"{where}: {key} must be one value: a text, a number, true or false.")
+            raise UsageError(f"{where}: {key} must be one value: a text, a number, true or false")
         values[known[name]] = value
     return _as_given(command, values)
 
@@ -147,7 +151,7 @@ def preset_values(command: Any, name: str, config: Config) -> Values:
         table = config.presets[name] if own else PRESETS.get(name)
         if table is None:
             problem = "stands on itself" if name in seen else "does not exist"
-            raise UsageError(f"the preset {name!r} {problem}; known are {', '.join(preset_names(config))}.")
+            raise UsageError(f"the preset {name!r} {problem}", remedy=f"known are {', '.join(preset_names(config))}")
         values = config_values(command, table, f"{config.path}: [presets.{name}]" if own else f"preset {name}") | values
         seen.add(name)
         name = str(table.get(PRESET, ""))

@@ -1,26 +1,61 @@
-"""The surroundings of a long run: its log, its progress bar, and how it is stopped."""
+"""Around the work of a command: errors and JSON are printed, a log is kept, progress shown, and Ctrl-C heard."""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from deoldify_video import __version__
-from deoldify_video.errors import OutputError
+from deoldify_video.errors import DeoldifyVideoError, OutputError
+from deoldify_video.formatting import printable
 from deoldify_video.options import FilmOptions
 from deoldify_video.report import OnProgress
 from deoldify_video.report import Progress as FilmProgress
 
 log = logging.getLogger("deoldify_video")
 LOG_EVERY_FRAMES = 250  # without a terminal: a line now and then instead of a bar
+
+
+def print_error(error: DeoldifyVideoError, *, as_json: bool = False) -> None:
+    """One line about an error on stderr; with `as_json` also an object on stdout."""
+    line = f"[bold red]Error:[/] {escape(printable(str(error)))}"
+    Console(stderr=True, soft_wrap=True).print(line, highlight=False)
+    if as_json:
+        print_json(error.as_dict())
+
+
+def print_json(content: Any, *, indent: int | None = None) -> None:
+    """Print `content` on stdout as JSON, in one line or indented."""
+    typer.echo(json.dumps(content, indent=indent))
+
+
+@contextmanager
+def quiet_when_closed() -> Iterator[None]:
+    """End with exit code 1 and without a word when nobody reads what the block prints any more, as `head` does."""
+    try:
+        try:
+            yield
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+    except BrokenPipeError:
+        # What is still buffered would be tried again when the interpreter ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        sys.exit(1)
 
 
 @contextmanager
@@ -32,7 +67,7 @@ def logged_to(path: Path | None, options: FilmOptions) -> Iterator[None]:
     try:
         handler = logging.FileHandler(path, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"the log {path} cannot be written: {error.strerror}.") from error
+        raise OutputError(f"cannot be written as the log: {error.strerror}", path=path) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     before = log.level
     log.addHandler(handler)

@@ -31,8 +31,19 @@ from deoldify_video.options import (
 _COLORING, _CODING, _SAFETY = "Colours", "Output", "Safety"
 _CHOSEN = "chosen"
 
+JSON = "json"
+
+
+def _ask_for_json(context: typer.Context, wanted: bool) -> bool:
+    """Have errors told in JSON as well; on the command line, in the config file or in the environment it may have been asked for."""
+    context.ensure_object(dict)[JSON] = wanted
+    return wanted
+
+
+JsonOutput = Annotated[
+    bool, typer.Option(f"--{JSON}", help="Print JSON on stdout, also of an error.", callback=_ask_for_json, is_eager=True)
+]
 LogFile = Annotated[Path | None, typer.Option(help="Write down here what is done, line by line.", rich_help_panel=_SAFETY)]
-JsonOutput = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 
@@ -194,5 +205,7 @@ def parse_render_factor(text: str | None) -> int | Literal["auto"] | None:
     if text is None or text == AUTO:
         return AUTO if text else None
     if not text.isdecimal():
-        raise UsageError(f"render factor {text!r} is no number; use {MIN_RENDER_FACTOR} to {MAX_RENDER_FACTOR}, or auto.")
+        raise UsageError(
+            f"render factor {text!r} is no number", remedy=f"use {MIN_RENDER_FACTOR} to {MAX_RENDER_FACTOR}, or auto"
+        )
     return int(text)

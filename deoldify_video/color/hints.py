@@ -46,39 +46,39 @@ def read_hints(path: Path, width: int, height: int) -> tuple[Hint, ...]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"the hints file {path} cannot be read: {error.strerror}.") from error
+        raise InputError(f"cannot be read as hints: {error.strerror}", path=path) from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"the hints file {path} is no JSON: {error}.") from error
+        raise InputError(f"cannot be read as hints, for it is no JSON: {error}", path=path) from error
     if not isinstance(content, list) or len(content) > MAX_HINTS:
-        raise InputError(f"the hints file {path} must hold a list of at most {MAX_HINTS} points.")
+        raise InputError(f"must hold a list of at most {MAX_HINTS} hints", path=path)
     return tuple(_hint(point, f"hint {number} in {path}", width, height) for number, point in enumerate(content, start=1))
 
 
 def _hint(point: Any, where: str, width: int, height: int) -> Hint:
     if not isinstance(point, dict) or not point.keys() <= _KEYS or ("rgb" in point) == ("ab" in point):
-        raise UsageError(f'{where} must have x, y, and either "rgb" or "ab"; "radius" is optional.')
+        raise UsageError(f'{where} must have x, y, and either "rgb" or "ab", and may have "radius"')
     x, y = (_number(point.get(key), f"{where}: {key}") for key in ("x", "y"))
     if not (0 <= x < width and 0 <= y < height):
-        raise UsageError(f"{where} lies at {x:g}, {y:g}, outside the photo of {width}x{height} pixels.")
+        raise UsageError(f"{where} lies at {x:g}, {y:g}, outside the photo of {width}x{height} pixels")
     radius = _number(point.get("radius", DEFAULT_RADIUS * max(width, height)), f"{where}: radius")
     if radius <= 0:
-        raise UsageError(f"{where} has radius {radius:g}; it must be above 0 pixels.")
+        raise UsageError(f"{where} has radius {radius:g}", remedy="use more than 0 pixels")
     a, b = _ab_of_rgb(point["rgb"], where) if "rgb" in point else _ab(point["ab"], where)
     return Hint((x + 0.5) / width, (y + 0.5) / height, radius / width, radius / height, a, b)
 
 
 def _number(value: Any, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST_NUMBER:
-        raise UsageError(f"{what} is {value!r}; it must be a number.")
+        raise UsageError(f"{what} is {value!r}", remedy="write a number")
     return float(value)
 
 
 def _ab(value: Any, where: str) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:
-        raise UsageError(f'{where}: "ab" must be two numbers.')
+        raise UsageError(f'{where}: "ab" must be two numbers')
     a, b = (_number(part, f"{where}: ab") for part in value)
     if max(abs(a), abs(b)) > AB_LIMIT:
-        raise UsageError(f'{where}: "ab" reaches from -{AB_LIMIT:g} to {AB_LIMIT:g}.')
+        raise UsageError(f'{where}: "ab" reaches from -{AB_LIMIT:g} to {AB_LIMIT:g}')
     return a, b
 
 
@@ -88,7 +88,7 @@ def _ab_of_rgb(value: Any, where: str) -> tuple[float, float]:
     elif isinstance(value, list) and len(value) == 3 and all(type(part) is int and 0 <= part <= 255 for part in value):
         rgb = value
     else:
-        raise UsageError(f'{where}: "rgb" must be "#rrggbb" or three whole numbers from 0 to 255.')
+        raise UsageError(f'{where}: "rgb" must be "#rrggbb" or three whole numbers from 0 to 255')
     import torch
 
     from deoldify_video.color.lab import rgb_to_lab

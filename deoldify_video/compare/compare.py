@@ -68,7 +68,7 @@ def compare(
     first, second, output = Path(first), Path(second), Path(output)
     infos = probe(first), probe(second)
     if infos[0].kind != infos[1].kind:
-        raise UsageError(f"{first} is a {infos[0].kind} and {second} a {infos[1].kind}; compare two of a kind.")
+        raise UsageError(f"is a {infos[0].kind} and {second} a {infos[1].kind}", path=first, remedy="compare two of a kind")
     for path in (first, second):
         check_output(path, output, overwrite=overwrite)
     if labels is None:
@@ -110,7 +110,7 @@ def _compare_films(
 ) -> Comparison:
     format_name = container_format(output)
     if format_name not in _CONTAINERS:
-        raise UsageError(f"a comparison cannot be written to {output.suffix}; use .mp4 or .mkv.")
+        raise UsageError(f"a comparison cannot be written to {output.suffix}", remedy="use .mp4 or .mkv")
     composer = Composer(layout, labels)
     # The picture as it is written: upright, square pixels, eight bits.
     matrix = first.video.matrix
@@ -154,7 +154,7 @@ def in_step(
     others = _frames(second, size, matrix)
     now = next(others, None)
     if now is None:
-        raise InputError(f"{second.path} holds no frame that can be decoded; it is damaged.")
+        raise InputError("holds no frame that can be decoded; it is damaged", path=second.path)
     following = next(others, None)
     # Containers round stamps, so a frame that comes this much later is meant for the same time.
     tolerance = 1 / (4 * max(first.video.frame_rate, second.video.frame_rate))
@@ -167,7 +167,7 @@ def in_step(
             now, following = following, next(others, None)
         yield stamp, passed, planes, now[2]
     if first_start is None:
-        raise InputError(f"{first.path} holds no frame that can be decoded; it is damaged.")
+        raise InputError("holds no frame that can be decoded; it is damaged", path=first.path)
 
 
 def _frames(info: MediaInfo, size: tuple[int, int], matrix: str) -> Iterator[tuple[int, Fraction, Planes]]:
@@ -196,7 +196,7 @@ def _decoded(info: MediaInfo) -> Iterator[av.VideoFrame]:
     with av.open(str(info.path), metadata_errors="replace") as container:
         stream = film_stream(container)
         if stream is None:
-            raise InputError(f"{info.path} changed while it was read.")
+            raise InputError("changed while it was read", path=info.path)
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         packets = container.demux(stream)

@@ -43,7 +43,7 @@ class Layout:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise UsageError(f"mode {self.mode!r} is not known; choose one of {', '.join(MODES)}.")
+            raise UsageError(f"mode {self.mode!r} is not known", remedy=f"choose one of {', '.join(MODES)}")
 
     @property
     def total_width(self) -> int:

@@ -117,7 +117,7 @@ def read_pictures(path: Path, size: tuple[int, int] | None = None) -> Iterator[P
         with av.open(str(path), metadata_errors="replace") as container:
             stream = film_stream(container)
             if stream is None:
-                raise InputError(f"{path} holds no film.")
+                raise InputError("holds no film", path=path)
             stream.thread_type = "AUTO"
             for frame in container.decode(stream):
                 rgb = frame.to_ndarray(
@@ -130,7 +130,7 @@ def read_pictures(path: Path, size: tuple[int, int] | None = None) -> Iterator[P
                     light = frame.to_ndarray(format="gray")
                 yield Picture(resize_picture(light, width, height), resize_picture(rgb, width, height))
     except av.error.FFmpegError as error:
-        raise InputError(f"{path} cannot be decoded to its end ({error}).") from error
+        raise InputError(f"cannot be decoded to its end ({error})", path=path) from error
 
 
 def _side_by_side(films: dict[str, Path], size: tuple[int, int]) -> Iterator[dict[str, Picture]]:
@@ -139,7 +139,7 @@ def _side_by_side(films: dict[str, Path], size: tuple[int, int]) -> Iterator[dic
         together = dict(zip(films, pictures, strict=True))
         ended = [str(films[name]) for name, picture in together.items() if picture is None]
         if ended:
-            raise InputError(f"{ended[0]} has fewer frames than the others; only films of one length can be compared.")
+            raise InputError(f"{ended[0]} has fewer frames than the others", remedy="compare films of one length")
         yield together
 
 
@@ -247,7 +247,7 @@ def evaluate_film(
         light = pictures.get("source", picture).light
         run.add(Picture(light, picture.rgb), pictures["before"].rgb if "before" in pictures else None, cut=cut)
     if run.index == 0:
-        raise InputError(f"{film} holds no frame that can be decoded.")
+        raise InputError("holds no frame that can be decoded", path=film)
     run.end_shot()
     return FilmScore(
         film=film.name,

@@ -154,7 +154,7 @@ def evaluate(
             if number == 0 and seen is not None:
                 seen(truth, ours)
     if not scores[0]:
-        raise InputError("the data has no picture that can be read.")
+        raise InputError("the data has no picture that can be read")
     return [summarize(row, temperature, colorizer.gain) for row, temperature in zip(scores, chosen, strict=True)]
 
 

@@ -48,7 +48,7 @@ def write_sheet(path: Path, rows: Sequence[Sequence[RGB8]], cell_px: int = 224) 
     """Draw a sheet and write it as PNG; raises `OutputError` when it cannot be written."""
     done, data = cv2.imencode(".png", cv2.cvtColor(draw_sheet(rows, cell_px), cv2.COLOR_RGB2BGR))
     if not done:
-        raise OutputError(f"cannot encode the sheet {path}.")
+        raise OutputError(f"cannot encode the sheet {path}")
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with output_file(path) as temporary:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from deoldify_video.errors import DeoldifyVideoError
 from deoldify_video.options import FilmOptions
 from deoldify_video.preview.spot_check import QualityCheck
 from deoldify_video.report import Report
@@ -58,12 +59,11 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """A task could not be done: `exit_code` as in `errors`, `crashed` when the worker itself ended over it."""
+    """A task could not be done: why, and whether the worker itself ended over it (`crashed`)."""
 
     key: int
     worker: str
-    error: str
-    exit_code: int
+    error: DeoldifyVideoError
     crashed: bool
 
 

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from deoldify_video.errors import DependencyError
+from deoldify_video.errors import DeoldifyVideoError, DependencyError
 from deoldify_video.executors.base import Event, Failed, Finished, Stopped, Task
 from deoldify_video.executors.worker import STOP, LogMessage, Placement, Ready, StartFailed, run_worker
 from deoldify_video.options import FilmOptions
@@ -193,10 +193,13 @@ class LocalExecutor:
         if not worker.ready:
             self._failed_starts += 1
             if self._failed_starts >= _MAX_FAILED_STARTS:
-                raise DependencyError(f"workers end before they can begin (the last one {how}); see if `colorize` works here.")
+                raise DependencyError(
+                    f"workers end before they can begin (the last one {how})", remedy="see if `colorize` works here"
+                )
         if len(worker.tasks) == 1:
             (task,) = worker.tasks.values()
-            yield Failed(task.key, worker.name, f"{task.source}: the worker {how}.", 1, crashed=True)
+            error = DeoldifyVideoError(f"cannot be colorized: the worker {how}", path=task.source)
+            yield Failed(task.key, worker.name, error, crashed=True)
         else:
             self._held.extend([task] for task in worker.tasks.values())
         if not self._stopping and self._held:

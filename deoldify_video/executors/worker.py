@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from logging.handlers import QueueHandler
 from typing import TYPE_CHECKING, Any
 
-from deoldify_video.errors import DeoldifyVideoError, StoppedError
+from deoldify_video.errors import DeoldifyVideoError, StoppedError, unforeseen
 from deoldify_video.executors.base import Advanced, Event, Failed, Finished, Started, Stopped, Task
 from deoldify_video.options import ColorOptions
 from deoldify_video.report import Progress, Report
@@ -165,9 +165,7 @@ def _finished(task: Task, name: str, report: Report) -> Finished:
 
 
 def _failed(task: Task, name: str, error: Exception) -> Failed:
-    if isinstance(error, DeoldifyVideoError):
-        return Failed(task.key, name, str(error), error.exit_code, crashed=False)
-    return Failed(task.key, name, f"{task.source} cannot be colorized ({type(error).__name__}: {error}).", 1, crashed=False)
+    return Failed(task.key, name, unforeseen(error, task.source), crashed=False)
 
 
 class _Outbox:

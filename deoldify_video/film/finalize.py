@@ -33,8 +33,9 @@ def finalize_film(job: FilmJob, folder: Path, segments: Sequence[Segment], stats
     """
     if stats.broke_off and not job.options.job.allow_truncated:
         raise InputError(
-            f"{job.info.path} breaks off after {stats.frames} frames: nothing more can be read; "
-            "use --allow-truncated to finish with what is there."
+            f"breaks off after {stats.frames} frames: nothing more can be read",
+            path=job.info.path,
+            remedy="use --allow-truncated to finish with what is there",
         )
     pts = [stamp for segment in segments for stamp in segment.pts]
     end = pts[-1] + segments[-1].last_duration
@@ -95,8 +96,8 @@ def _verify(job: FilmJob, written: tuple[list[int], int], temporary: Path, stats
     verdict = verify_film(job.info, temporary, job.options.decode, written, stats.left_out)
     if not verdict.ok:
         raise VerificationError(
-            f"the finished film does not match {job.info.path}: {' '.join(verdict.problems)} Nothing was written; "
-            "the same command with --no-verify finishes it all the same, --restart makes it anew."
+            f"the finished film does not match {job.info.path}: {' '.join(verdict.problems)} Nothing was written",
+            remedy="the same command with --no-verify finishes it all the same, --restart makes it anew",
         )
     return verdict
 

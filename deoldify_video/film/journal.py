@@ -58,7 +58,7 @@ class Journal:
             self.folder.mkdir(exist_ok=True)
             self._lock: IO[bytes] | None = lock_file(self.folder / "lock")
         if self._lock is None:
-            raise OutputError(f"another run is working on {output}; wait for it or stop it.")
+            raise OutputError("is worked on by another run", path=output, remedy="wait for it or stop it")
         self.finished: dict[int, Segment] = {}
         try:
             with output_errors(self.folder):
@@ -177,7 +177,9 @@ def _compare(old: dict[str, Any], new: dict[str, Any]) -> None:
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if changed:
         names = ", ".join(f"{key} (was {old.get(key)}, now {new.get(key)})" for key in changed)
-        raise UsageError(f"an unfinished run was made otherwise: {names}; repeat its settings, or begin anew with --restart.")
+        raise UsageError(
+            f"an unfinished run was made otherwise: {names}", remedy="repeat its settings, or begin anew with --restart"
+        )
 
 
 def _is_sound(segment: Segment) -> bool:

@@ -48,9 +48,9 @@ def preflight(info: MediaInfo, output: Path, options: FilmOptions) -> Preflight:
     """Check the film `info`, its output and options against each other. Raises the errors of `deoldify_video.errors`."""
     source = info.path
     if info.kind != "film":
-        raise InputError(f"{source} is a photo; name an output with the ending of a picture, such as .png.")
+        raise InputError("is a photo", path=source, remedy="name an output with the ending of a picture, such as .png")
     if options.color.hints is not None:
-        raise UsageError("colour hints name points of one picture; they work for photos only.")
+        raise UsageError("colour hints name points of one picture, and work for photos only")
     video = info.video
     check_output(source, output, overwrite=options.encode.overwrite)
     check_container(info, output, options.encode.codec, drop_streams=options.job.drop_streams)
@@ -62,7 +62,7 @@ def preflight(info: MediaInfo, output: Path, options: FilmOptions) -> Preflight:
     seen = inspect_content(info)
     if seen.in_color:
         if not options.job.force:
-            raise InputError(f"{source} is in colour already; use --force to replace its colours by new ones.")
+            raise InputError("is in colour already", path=source, remedy="use --force to replace its colours by new ones")
         warnings.append("the film was in colour; its own colours were replaced.")
     _rehearse(info, found, output, options)
     log.info("%s", info)
@@ -87,7 +87,7 @@ def _rehearse(info: MediaInfo, found: PacketScan, output: Path, options: FilmOpt
     problems = rehearse(info, found, output, options)
     if problems:
         advice = way_out(info, output, options.encode.codec, drop_streams=options.job.drop_streams, fits=fits)
-        raise UsageError(f"{output.suffix} cannot hold the film as it is: {problems} {advice[0].upper()}{advice[1:]}.")
+        raise UsageError(f"{output.suffix} cannot hold the film as it is: {problems}", remedy=advice)
 
 
 def _check_length(info: MediaInfo, found: PacketScan, options: FilmOptions) -> list[str]:
@@ -98,5 +98,5 @@ def _check_length(info: MediaInfo, found: PacketScan, options: FilmOptions) -> l
         what = f"the last {found.missing_s:.1f} of its {found.declared_s:.1f} s are missing"
         if found.missing_s < NOTICED_S:
             what = f"nothing can be read beyond {found.end_s:.1f} s"
-        raise InputError(f"{info.path} is cut short: {what}; use --allow-truncated to colorize what is there.")
+        raise InputError(f"is cut short: {what}", path=info.path, remedy="use --allow-truncated to colorize what is there")
     return found.warnings()

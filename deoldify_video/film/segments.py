@@ -108,7 +108,9 @@ def make_segments(
     def finish(open_segment: _OpenSegment, following: FilmFrame | None) -> tuple[int, Segment]:
         segment = open_segment.finish(following)
         if planned.pop(open_segment.number, segment.pts) != segment.pts:
-            raise InputError(f"{job.info.path} reads otherwise when it is sought; colorize it in one go with --engine local.")
+            raise InputError(
+                "reads otherwise when it is sought", path=job.info.path, remedy="colorize it in one go with --engine local"
+            )
         return open_segment.number, segment
 
     try:
@@ -121,7 +123,7 @@ def make_segments(
                     yield finish(open_segment, frame)
                     open_segment = None
                     if should_stop():
-                        raise StoppedError(f"stopped after {frame.index} frames; the same command goes on from there.")
+                        raise StoppedError(f"stopped after {frame.index} frames", remedy="the same command goes on from there")
                 if open_segment is None:
                     open_segment = _OpenSegment(job, folder, frame.segment, reader)
                 open_segment.write(frame, chroma)
@@ -134,7 +136,9 @@ def make_segments(
         if open_segment is not None:
             open_segment.abandon()
     if planned:
-        raise InputError(f"{job.info.path} has fewer frames when it is sought; colorize it in one go with --engine local.")
+        raise InputError(
+            "has fewer frames when it is sought", path=job.info.path, remedy="colorize it in one go with --engine local"
+        )
 
 
 def mark_planned(plan: Iterable[PlannedSegment], frames: Iterable[FrameT]) -> Iterator[Marked[FrameT]]:
@@ -210,4 +214,4 @@ def _load_state(path: Path) -> SmootherState:
         with np.load(path) as data:
             return SmootherState(int(data["shot"]), data["grey"], data["moments"])
     except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"{path} is damaged; begin anew with --restart.") from error
+        raise OutputError("is damaged", path=path, remedy="begin anew with --restart") from error

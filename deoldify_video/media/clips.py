@@ -85,7 +85,7 @@ class ClipReader:
         with av.open(str(self.info.path), metadata_errors="replace") as container:
             stream = film_stream(container)
             if stream is None:
-                raise InputError(f"{self.info.path} changed while it was read.")
+                raise InputError("changed while it was read", path=self.info.path)
             # Threads that decode frames side by side would decode a dozen more than are wanted of a clip.
             stream.thread_type = "AUTO" if place is None else "SLICE"
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}

@@ -172,10 +172,10 @@ class FilmReader:
             self.stats.last_duration = frame.duration if 0 < frame.duration <= longest else self._clock.step
             yield DecodedFrame(number, pts, luma, gray)
         if self.stats.frames == self.seek_point.frame == 0:
-            raise InputError(f"{self.info.path} holds no frame that can be decoded" + self._between())
+            raise InputError(f"holds no frame that can be decoded{self._between()}", path=self.info.path)
 
     def _between(self) -> str:
-        return " between --start and --end." if self.options.start_s or self.options.end_s else "; it is damaged."
+        return " between --start and --end" if self.options.start_s or self.options.end_s else "; it is damaged"
 
     def _wanted(self) -> Iterator[tuple[int, tuple[int, av.VideoFrame]]]:
         """Frames from --start on with their numbers, those before `seek_point` left out where the film can be sought."""
@@ -213,7 +213,7 @@ class FilmReader:
         with av.open(str(self.info.path), metadata_errors="replace") as container:
             stream = film_stream(container)
             if stream is None:
-                raise InputError(f"{self.info.path} changed while it was read.")
+                raise InputError("changed while it was read", path=self.info.path)
             stream.thread_type = "AUTO"
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             if seek_pts is not None:
@@ -245,14 +245,17 @@ class FilmReader:
         video = self.info.video
         if (frame.width, frame.height) != (video.width, video.height):
             raise InputError(
-                f"{self.info.path} changes its picture from {video.width}x{video.height} to {frame.width}x{frame.height} "
-                f"after {self.stats.frames} frames; split it there and colorize the pieces."
+                f"changes its picture from {video.width}x{video.height} to {frame.width}x{frame.height} "
+                f"after {self.stats.frames} frames",
+                path=self.info.path,
+                remedy="split it there and colorize the pieces",
             )
         if self.convert_to is None:
             if frame.format.name.replace("yuvj", "yuv") != video.pix_fmt.replace("yuvj", "yuv"):
                 raise InputError(
-                    f"{self.info.path} changes its pixels from {video.pix_fmt} to {frame.format.name} "
-                    f"after {self.stats.frames} frames; split it there and colorize the pieces."
+                    f"changes its pixels from {video.pix_fmt} to {frame.format.name} after {self.stats.frames} frames",
+                    path=self.info.path,
+                    remedy="split it there and colorize the pieces",
                 )
             return frame
         converted = frame.reformat(format=self.convert_to, dst_colorspace=video.colorspace, dst_color_range="MPEG")

@@ -29,6 +29,7 @@ def check_disk(folder: Path, need: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < need:
         raise OutputError(
-            f"{folder} has {format_bytes(free)} free and the film needs at least {format_bytes(need)}; "
-            "free some, or choose an output on another disk."
+            f"has {format_bytes(free)} free and the film needs at least {format_bytes(need)}",
+            path=folder,
+            remedy="free some, or choose an output on another disk",
         )

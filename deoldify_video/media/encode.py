@@ -88,7 +88,7 @@ def picture_format(options: EncodeOptions, width: int, height: int, depth: int) 
     codec = CODECS[options.codec]
     odd = width % 2 or height % 2
     if odd and codec.even_size:
-        raise UsageError(f"{options.codec} cannot hold an odd picture of {width}x{height}; use --codec h264 or ffv1.")
+        raise UsageError(f"{options.codec} cannot hold an odd picture of {width}x{height}", remedy="use --codec h264 or ffv1")
     wanted = max(depth, options.bit_depth or 0)
     target = next((d for d in codec.depths if d >= wanted), codec.depths[-1])
     # Encoders with subsampled chroma refuse odd sizes; FFV1 takes them, for the others chroma goes in at full size.
@@ -101,7 +101,9 @@ def _add_encoder(container: Any, codec: str, rate: Fraction, settings: Mapping[s
     try:
         return container.add_stream(encoder.encoder, rate=rate, options={**encoder.settings, **settings})
     except (av.error.FFmpegError, ValueError) as error:
-        raise DependencyError(f"this PyAV has no encoder {encoder.encoder} for {codec}; choose another --codec.") from error
+        raise DependencyError(
+            f"this PyAV has no encoder {encoder.encoder} for {codec}", remedy="choose another --codec"
+        ) from error
 
 
 def write_black_picture(path: Path, codec: str) -> None:

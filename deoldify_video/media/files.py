@@ -38,15 +38,15 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
     """Refuse an output that is the input (`UsageError`), exists, or lies where nothing can be written (`OutputError`)."""
     folder = output.parent
     if output.exists() and source.exists() and output.samefile(source):
-        raise UsageError(f"{output} is the input itself; choose another output.")
+        raise UsageError("is the input itself", path=output, remedy="choose another output")
     if output.is_dir():
-        raise OutputError(f"{output} is a folder; name a file in it.")
+        raise OutputError("is a folder", path=output, remedy="name a file in it")
     if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists already; use --overwrite to replace it.")
+        raise OutputError("exists already", path=output, remedy="use --overwrite to replace it")
     if not folder.is_dir():
-        raise OutputError(f"there is no folder {folder}; create it first.")
+        raise OutputError("does not exist", path=folder, remedy="create it first")
     if not os.access(folder, os.W_OK):
-        raise OutputError(f"folder {folder} cannot be written to; choose another output.")
+        raise OutputError("cannot be written to", path=folder, remedy="choose another output")
 
 
 @contextmanager
@@ -87,10 +87,12 @@ def output_errors(path: Path) -> Iterator[None]:
     except (av.error.FFmpegError, OSError) as error:
         if getattr(error, "errno", None) in DISK_FULL:
             raise OutputError(
-                f"{path} cannot be written: the disk is full; free some, and the same command goes on with what is done."
+                "cannot be written: the disk is full",
+                path=path,
+                remedy="free some, and the same command goes on with what is done",
             ) from error
         reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"{path} cannot be written: {reason}.") from error
+        raise OutputError(f"cannot be written: {reason}", path=path) from error
 
 
 def lock_file(path: Path) -> IO[bytes] | None:

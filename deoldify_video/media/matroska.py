@@ -65,7 +65,7 @@ def edit_tracks(data: Any, edits: Mapping[int, Edit]) -> None:
             return
         if kind == _CLUSTER:
             break
-    raise OutputError("the Matroska file that was written has no list of tracks.")
+    raise OutputError("the Matroska file that was written has no list of tracks")
 
 
 def _edited_tracks(tracks: bytes, edits: Mapping[int, Edit]) -> bytes:

@@ -91,7 +91,7 @@ def write_film(info: MediaInfo, film: EncodedFilm, output: Path, format_name: st
     ):
         picture = film_stream(source)
         if picture is None:
-            raise InputError(f"{info.path} changed while it was worked on.")
+            raise InputError("changed while it was worked on", path=info.path)
         edits: dict[int, Edit] = {}
         converters: dict[int, Callable[[av.Packet], list[av.Packet]]] = {}
         for stream in source.streams:

@@ -145,7 +145,7 @@ def write_photo(path: Path, photo: Photo, chroma: NDArray[np.float32]) -> None:
         try:
             image.save(path, format=kind, exif=exif, icc_profile=profile, **_SAVE_OPTIONS[kind])
         except ValueError as error:  # a picture that is too large for the format
-            raise OutputError(f"{path} cannot be written as {kind}: {error}; choose another format.") from error
+            raise OutputError(f"cannot be written as {kind}: {error}", path=path, remedy="choose another format") from error
 
 
 def _photo(pixels: NDArray[Any], profile: bytes | None, exif: bytes) -> Photo:
@@ -191,7 +191,7 @@ def photo_format(path: Path) -> str:
     try:
         return PHOTO_FORMATS[path.suffix.lower()]
     except KeyError:
-        raise UsageError(f"{path.name} has no ending of a picture; use one of {', '.join(PHOTO_FORMATS)}.") from None
+        raise UsageError("has no ending of a picture", path=path, remedy=f"use one of {', '.join(PHOTO_FORMATS)}") from None
 
 
 @contextmanager
@@ -199,15 +199,15 @@ def _input_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except UnidentifiedImageError as error:
-        raise InputError(f"{path} is no picture that can be read (its format is not known, or it is damaged).") from error
+        raise InputError("is no picture that can be read (its format is not known, or it is damaged)", path=path) from error
     except (Image.DecompressionBombError, OSError, SyntaxError, ValueError, cv2.error) as error:
-        raise InputError(f"{path} is no picture that can be read ({str(error).splitlines()[0].rstrip('.')}).") from error
+        raise InputError(f"is no picture that can be read ({str(error).splitlines()[0].rstrip('.')})", path=path) from error
 
 
 def _check_size(path: Path, image: Image.Image) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise InputError(f"{path} is {width}x{height}; more than {MAX_PIXELS // 1_000_000} million pixels are refused.")
+        raise InputError(f"is {width}x{height}; more than {MAX_PIXELS // 1_000_000} million pixels are refused", path=path)
 
 
 def _pixels(data: bytes, orientation: int, flags: int, *, tiff: bool) -> NDArray[Any]:

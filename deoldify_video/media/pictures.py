@@ -23,9 +23,9 @@ def read_picture(path: Path) -> RGB8:
     try:
         pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error) as error:
-        raise InputError(f"{path} is no picture that can be read ({str(error).splitlines()[0]}).") from error
+        raise InputError(f"is no picture that can be read ({str(error).splitlines()[0]})", path=path) from error
     if pixels is None:
-        raise InputError(f"{path} is no picture that can be read (it is damaged, or of a kind that is not supported).")
+        raise InputError("is no picture that can be read (it is damaged, or of a kind that is not supported)", path=path)
     return np.ascontiguousarray(pixels[..., ::-1], np.uint8)
 
 

@@ -106,30 +106,30 @@ class MediaInfo:
 def probe(path: Path) -> MediaInfo:
     """Read the headers of `path`. Raises `InputError` for anything that is no film or picture."""
     if not path.exists():
-        raise InputError(f"there is no file {path}.")
+        raise InputError("does not exist", path=path)
     if path.is_dir():
-        raise InputError(f"{path} is a folder, not a film or picture.")
+        raise InputError("is a folder, not a film or picture", path=path)
     size_bytes = path.stat().st_size
     if size_bytes == 0:
-        raise InputError(f"{path} is empty (0 bytes).")
+        raise InputError("is empty (0 bytes)", path=path)
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             streams = tuple(_stream_info(stream) for stream in container.streams)
             stream = film_stream(container)
             if stream is None:
                 kinds = ", ".join(sorted({s.kind for s in streams})) or "nothing"
-                raise InputError(f"{path} has no pictures in it (it holds {kinds}); give a film or a photo.")
+                raise InputError(f"has no pictures in it (it holds {kinds})", path=path, remedy="give a film or a photo")
             name = container.format.name
             if name in TEXT_FORMATS:
-                raise InputError(f"{path} is no film or picture that can be read (it is text).")
+                raise InputError("is no film or picture that can be read (it is text)", path=path)
             still = name.endswith(STILL_FORMATS[0]) or name == STILL_FORMATS[1]
             duration_s = (container.duration or 0) / 1_000_000
             chapters = len(container.chapters())
             video = _video_info(path, container, stream)
     except PermissionError as error:
-        raise InputError(f"{path} cannot be read: permission denied.") from error
+        raise InputError("cannot be read: permission denied", path=path) from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise InputError(f"{path} is no film or picture that can be read ({_reason(error)}).") from error
+        raise InputError(f"is no film or picture that can be read ({_reason(error)})", path=path) from error
     return MediaInfo(path, "photo" if still else "film", name, size_bytes, duration_s, video, streams, chapters)
 
 
@@ -163,10 +163,10 @@ def _video_info(path: Path, container: av.container.InputContainer, stream: Vide
     context = stream.codec_context
     width, height = context.width, context.height
     if not width or not height or context.format is None:
-        raise InputError(f"{path} does not say how large its picture is; it is damaged or not a film.")
+        raise InputError("does not say how large its picture is; it is damaged or not a film", path=path)
     if width * height > MAX_PIXELS:
         raise InputError(
-            f"{path} claims a picture of {width}x{height}; more than {MAX_PIXELS // 1_000_000} million pixels are refused."
+            f"claims a picture of {width}x{height}; more than {MAX_PIXELS // 1_000_000} million pixels are refused", path=path
         )
     if context.color_trc in HDR_TRANSFERS:
         raise _hdr_error(path, context.color_trc)
@@ -208,7 +208,12 @@ def _orientation(frame: av.VideoFrame | None) -> tuple[int, bool]:
     """By how many degrees a player turns the picture, and whether it mirrors it after that, by the display matrix
     (libavutil/display.h: two rows of a, b, u and c, d, v, then x, y, w).
     """
-    data: Any = frame.side_data.get("DISPLAYMATRIX") if frame else None
+    if frame is None:
+        return 0, False
+    try:
+        data: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV does not know all kinds of side data, such as those of TIFFs
+        return round(frame.rotation / 90) * 90 % 360, False
     if data is None:
         return 0, False
     a, b, _, c, d, *_ = struct.unpack("=9i", memoryview(data))
@@ -218,7 +223,11 @@ def _orientation(frame: av.VideoFrame | None) -> tuple[int, bool]:
 
 
 def _hdr_error(path: Path, transfer: int) -> InputError:
-    return InputError(f"{path} is HDR ({HDR_TRANSFERS[transfer]}); convert it to SDR first, its light cannot be kept as it is.")
+    return InputError(
+        f"is HDR ({HDR_TRANSFERS[transfer]})",
+        path=path,
+        remedy="convert it to SDR first, for its light cannot be kept as it is",
+    )
 
 
 def _is_full_range(pix_fmt: str, color_range: int, codec: str) -> bool:

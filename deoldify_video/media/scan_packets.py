@@ -157,7 +157,7 @@ def scan_packets(info: MediaInfo) -> PacketScan:
     with av.open(str(info.path), metadata_errors="replace") as container:
         film = film_stream(container)
         if film is None:
-            raise InputError(f"{info.path} changed while it was read.")
+            raise InputError("changed while it was read", path=info.path)
         film_index, declared_end_s, declared_pictures = film.index, _declared_end_s(film), _declared_pictures(film, info)
         packets = container.demux()
         while True:

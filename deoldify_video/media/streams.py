@@ -45,7 +45,7 @@ def container_format(output: Path) -> str:
     try:
         return CONTAINERS[output.suffix.lower()]
     except KeyError:
-        raise UsageError(f"{output.name} has no ending of a film; use one of {', '.join(CONTAINERS)}.") from None
+        raise UsageError("has no ending of a film", path=output, remedy=f"use one of {', '.join(CONTAINERS)}") from None
 
 
 def check_container(info: MediaInfo, output: Path, codec: str, *, drop_streams: bool = False) -> None:
@@ -55,7 +55,9 @@ def check_container(info: MediaInfo, output: Path, codec: str, *, drop_streams: 
     """
     problem = misfit(info, container_format(output), codec, drop_streams=drop_streams)
     if problem:
-        raise UsageError(f"{output.suffix} cannot hold {problem}; {way_out(info, output, codec, drop_streams=drop_streams)}.")
+        raise UsageError(
+            f"{output.suffix} cannot hold {problem}", remedy=way_out(info, output, codec, drop_streams=drop_streams)
+        )
 
 
 def misfit(info: MediaInfo, format_name: str, codec: str, *, drop_streams: bool = False) -> str:
@@ -115,7 +117,7 @@ def keeps_order(format_name: str) -> bool:
 def check_rate(output: Path, *, constant: bool) -> None:
     """Refuse a container that can only hold frames of even length, for a film whose frames are not."""
     if not constant and container_format(output) not in WITH_VARIABLE_RATE:
-        raise UsageError(f"{output.suffix} cannot hold the film's variable frame rate; write to .mkv instead.")
+        raise UsageError(f"{output.suffix} cannot hold the film's variable frame rate", remedy="write to .mkv instead")
 
 
 def is_carried_otherwise(stream: Any) -> bool:

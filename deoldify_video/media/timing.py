@@ -67,7 +67,7 @@ def decode_stamps(pts: Sequence[int], delay: int, step: int, *, strict: bool = T
 def parse_time(text: str) -> float:
     """`90`, `1:30`, `01:30:00.5` to seconds; raises `UsageError`."""
     if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text):
-        raise UsageError(f"{text!r} is no time; write seconds or [HH:]MM:SS, for instance 90 or 1:30.")
+        raise UsageError(f"{text!r} is no time", remedy="write seconds or [HH:]MM:SS, for instance 90 or 1:30")
     seconds = 0.0
     for part in text.split(":"):
         seconds = seconds * 60 + float(part)

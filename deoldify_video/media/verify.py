@@ -210,7 +210,7 @@ def _read(info: MediaInfo) -> tuple[_StreamRecord, list[_StreamRecord]]:
     with av.open(str(info.path), metadata_errors="replace") as container:
         film = film_stream(container)
         if film is None:
-            raise InputError(f"{info.path} has no pictures in it any more.")
+            raise InputError("has no pictures in it any more", path=info.path)
         records = {stream.index: _record(stream) for stream in container.streams}
         for packet in _packets(container.demux()):
             if info.format_name == "avi" and packet.dts is not None:

@@ -85,8 +85,8 @@ class Colorizer:
                     raise
                 if limit == 1:
                     raise DeviceMemoryError(
-                        f"{self.device} has too little memory for one picture of {gray.shape[2]}x{gray.shape[1]}; "
-                        "use a smaller --render-factor or another --device."
+                        f"{self.device} has too little memory for one picture of {gray.shape[2]}x{gray.shape[1]}",
+                        remedy="use a smaller --render-factor or another --device",
                     ) from error
                 limit = self.batch_size = min(limit, len(gray) - done) // 2 or 1
                 if self.device.type == "cuda":
@@ -149,7 +149,7 @@ def choose_device(name: str) -> torch.device:
         name = next(device for device in ("cuda", "mps", "cpu") if available[device])
     if not available[name]:
         raise DependencyError(
-            f"device {name} is not available here; use --device auto, or install a torch build that supports it."
+            f"device {name} is not available here", remedy="use --device auto, or install a torch build that supports it"
         )
     return torch.device(name)
 

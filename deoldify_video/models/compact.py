@@ -170,5 +170,5 @@ def load_compact(path: Path) -> Compact:
         network = Compact(CompactConfig(**known))
         network.load_state_dict(tensors)
     except (TypeError, RuntimeError) as error:
-        raise DependencyError(f"{path} does not hold a `compact` network: {str(error).splitlines()[0]}") from error
+        raise DependencyError(f"does not hold a `compact` network: {str(error).splitlines()[0]}", path=path) from error
     return network.float().eval()

@@ -342,7 +342,7 @@ def load_ddcolor(path: Path | str) -> DDColor:
     norm = tensors.get(DEEPEST_NORM)
     config = next((config for config in CONFIGS.values() if norm is not None and norm.shape == (config.channels[3],)), None)
     if config is None:
-        raise DependencyError(f"{path} holds no DDColor network; known are tiny and large.")
+        raise DependencyError("holds no DDColor network", path=path, remedy="known are tiny and large")
     with torch.device("meta"):
         network = DDColor(config)
     return load_strictly(network, tensors, path, folded=FOLDED_KEY in metadata, extras=True)

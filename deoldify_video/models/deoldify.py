@@ -280,7 +280,7 @@ def load_generator(path: Path | str) -> Generator:
     widths = {config.out[3] + 3: config for config in CONFIGS.values()}
     if weight is None or OUTPUT_BIAS not in tensors or weight.dim() != 4 or weight.shape[1] not in widths:
         raise DependencyError(
-            f"{path} holds no DeOldify generator; known are ColorizeVideo, ColorizeStable and ColorizeArtistic."
+            "holds no DeOldify generator", path=path, remedy="known are ColorizeVideo, ColorizeStable and ColorizeArtistic"
         )
     with torch.device("meta"):
         network = Generator(widths[weight.shape[1]])

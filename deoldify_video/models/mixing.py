@@ -82,17 +82,17 @@ def parse_mix(text: str) -> list[tuple[str, float]]:
         if not colon or not _is_number(share):
             name, share = part.strip(), ""
         if not name:
-            raise UsageError(f"{text!r} has an empty place; write network names with + between, such as a+b:0.6.")
+            raise UsageError(f"{text!r} has an empty place", remedy="write network names with + between, such as a+b:0.6")
         names.append(name)
         shares.append(float(share) if share else None)
     given = [share for share in shares if share is not None]
     if any(share <= 0 for share in given):
-        raise UsageError(f"{text!r} has a share that is not above 0; leave that network out instead.")
+        raise UsageError(f"{text!r} has a share that is not above 0", remedy="leave that network out instead")
     if len(given) == len(shares):
         return [(name, share / sum(given)) for name, share in zip(names, given, strict=True)]
     left = 1.0 - sum(given)
     if left <= 0:
-        raise UsageError(f"the shares in {text!r} leave nothing for the other networks; give shares below 1 in all.")
+        raise UsageError(f"the shares in {text!r} leave nothing for the other networks", remedy="give shares below 1 in all")
     rest = left / (len(shares) - len(given))
     return [(name, rest if share is None else share) for name, share in zip(names, shares, strict=True)]
 

@@ -185,5 +185,7 @@ MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (_COMPACT, *_DEOLDIF
 def find_model(name: str) -> ModelSpec:
     """The entry called `name`; raises `DependencyError` that lists the known names."""
     if name not in MODELS:
-        raise DependencyError(f"no network is called {name!r}; known are {', '.join(sorted(MODELS))}, or give a weights file.")
+        raise DependencyError(
+            f"no network is called {name!r}", remedy=f"known are {', '.join(sorted(MODELS))}, or give a weights file"
+        )
     return MODELS[name]

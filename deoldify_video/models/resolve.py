@@ -30,7 +30,7 @@ def resolve_model(text: str) -> tuple[ModelSpec, Path]:
     spec = find_model(text)
     installed = installed_weights(spec)
     if installed is None:
-        raise DependencyError(f"the network {spec.name} is not installed. {how_to_get(spec)}")
+        raise DependencyError(f"the network {spec.name} is not installed", remedy=how_to_get(spec))
     return spec, installed
 
 

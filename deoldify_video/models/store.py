@@ -53,13 +53,13 @@ def installed_weights(spec: ModelSpec) -> Path | None:
 
 
 def how_to_get(spec: ModelSpec) -> str:
-    """One sentence on where a network's weights come from and how they are installed."""
+    """Where a network's weights come from and how they are installed: the remedy where they are missing."""
     if spec.published is None:
-        return "It is shipped with the program; install the program again."
+        return "install the program again, which it is shipped with"
     hub = f" (or run `deoldify-video models import {HUB_PREFIX}{spec.published.hub}`)" if spec.published.hub else ""
     return (
-        f"Download {spec.published.filename} from {spec.published.page} and run "
-        f"`deoldify-video models import --as {spec.name} {spec.published.filename}`{hub}."
+        f"download {spec.published.filename} from {spec.published.page} and run "
+        f"`deoldify-video models import --as {spec.name} {spec.published.filename}`{hub}"
     )
 
 
@@ -101,7 +101,7 @@ def _by_shape(tensors: dict[str, Tensor], path: Path) -> ModelSpec:
         name, shape = spec.mark
         if name in tensors and shape in (None, tuple(tensors[name].shape)):
             return spec
-    raise DependencyError(f"{path} holds a network that this program does not know; known are {', '.join(MODELS)}.")
+    raise DependencyError("holds a network that this program does not know", path=path, remedy=f"known are {', '.join(MODELS)}")
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,16 @@ def import_model(source: str, name: str | None = None) -> Imported:
     else:
         path = Path(source).expanduser()
     if not path.is_file():
-        raise InputError(f"there is no file {path}; give a downloaded weights file, or {HUB_PREFIX}owner/name for the hub.")
+        raise InputError(
+            "does not exist", path=path, remedy=f"give a downloaded weights file, or {HUB_PREFIX}owner/name for the hub"
+        )
     digest = sha256_of(path)
     found = identify(path, digest)
     spec = found if name is None else find_model(name)
     if spec.published is None:
-        raise UsageError(f"{spec.name} is no network to import; give its weights file to --model instead.")
+        raise UsageError(f"{spec.name} is no network to import", remedy="give its weights file to --model instead")
     if found.mark != spec.mark:
-        raise DependencyError(f"{path} holds {found.name}, which cannot be imported as {spec.name}.")
+        raise DependencyError(f"holds {found.name}, which cannot be imported as {spec.name}", path=path)
     network = spec.load(path)
     target = model_folder() / f"{spec.name}.safetensors"
     card = {
@@ -161,7 +163,7 @@ def _write_whole(target: Path, tensors: dict[str, Tensor], card: dict[str, Any])
     except (OSError, SafetensorError) as error:
         with suppress(OSError):  # the message about the cause matters more than a leftover
             part.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {target}: {error}; set {FOLDER_VARIABLE} to a folder with room.") from error
+        raise OutputError(f"cannot write {target}: {error}", remedy=f"set {FOLDER_VARIABLE} to a folder with room") from error
 
 
 def remove_model(name: str) -> Path:
@@ -171,14 +173,14 @@ def remove_model(name: str) -> Path:
     """
     spec = find_model(name)
     if spec.weights is not None:
-        raise UsageError(f"{name} ships with the program and cannot be removed.")
+        raise UsageError(f"{name} ships with the program and cannot be removed")
     path = installed_weights(spec)
     if path is None:
-        raise UsageError(f"{name} is not installed; there is nothing to remove.")
+        raise UsageError(f"{name} is not installed and cannot be removed")
     try:
         path.unlink()
     except OSError as error:
-        raise OutputError(f"cannot delete {path}: {error.strerror}.") from error
+        raise OutputError(f"cannot be deleted: {error.strerror}", path=path) from error
     return path
 
 
@@ -194,15 +196,15 @@ def _from_hub(repository: str) -> tuple[Path, str | None]:
     if spec is not None and spec.published is not None:
         filename = filename or spec.published.filename
     if not (owner and name and filename):
-        raise UsageError(f"{HUB_PREFIX}{repository} names no known network; write {HUB_PREFIX}owner/name/file.")
+        raise UsageError(f"{HUB_PREFIX}{repository} names no known network", remedy=f"write {HUB_PREFIX}owner/name/file")
     manual = f"download {filename} from https://huggingface.co/{hub} and run `deoldify-video models import {filename}`"
     try:
         hub_library = importlib.import_module("huggingface_hub")
     except ImportError as error:
         raise DependencyError(
-            f"importing from the hub needs the huggingface_hub library; install deoldify-video[hub], or {manual}."
+            "importing from the hub needs the huggingface_hub library", remedy=f"install deoldify-video[hub], or {manual}"
         ) from error
     try:
         return Path(hub_library.hf_hub_download(hub, filename)), spec.name if spec else None
     except (OSError, ValueError) as error:  # the library's own errors are of these two kinds
-        raise DependencyError(f"the hub could not be reached ({type(error).__name__}); {manual}.") from error
+        raise DependencyError(f"the hub could not be reached ({type(error).__name__})", remedy=manual) from error

@@ -46,9 +46,9 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             metadata: dict[str, Any] = dict(file.metadata() or {})
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except FileNotFoundError as error:
-        raise DependencyError(f"there is no weights file {path}.") from error
+        raise DependencyError("does not exist", path=path) from error
     except (SafetensorError, OSError) as error:
-        raise DependencyError(f"{path} is no safetensors file or is damaged: {error}.") from error
+        raise DependencyError(f"is no safetensors file or is damaged: {error}", path=path) from error
     if CONFIG_KEY in metadata:
         metadata[CONFIG_KEY] = json.loads(metadata[CONFIG_KEY])
     return tensors, metadata
@@ -80,13 +80,13 @@ def read_published(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except FileNotFoundError as error:
-        raise DependencyError(f"there is no weights file {path}.") from error
+        raise DependencyError("does not exist", path=path) from error
     except OSError as error:
-        raise DependencyError(f"{path} cannot be read: {error.strerror}.") from error
+        raise DependencyError(f"cannot be read: {error.strerror}", path=path) from error
     if head.lstrip().startswith(b"<"):
-        raise DependencyError(f"{path} is a saved web page, not a weights file; download the file itself.")
+        raise DependencyError("is a saved web page, not a weights file", path=path, remedy="download the file itself")
     if head.startswith(b"version https://git-lfs"):
-        raise DependencyError(f"{path} is a Git LFS pointer, not the weights themselves; download the file itself.")
+        raise DependencyError("is a Git LFS pointer, not the weights themselves", path=path, remedy="download the file itself")
     if path.suffix == ".safetensors":
         return read_weights(path)
     return _state_dict(_unpickle(path, mapped=head.startswith(_ZIP_MAGIC)), path), {}
@@ -101,11 +101,11 @@ def _unpickle(path: Path, *, mapped: bool) -> object:
     except pickle.UnpicklingError as error:
         if "Unsupported global" in str(error) or "Unsupported class" in str(error):
             raise DependencyError(
-                f"{path} holds Python objects besides weights and is refused for safety; save its state dict alone."
+                "holds Python objects besides weights and is refused for safety", path=path, remedy="save its state dict alone"
             ) from error
-        raise DependencyError(f"{path} is no weights file or is damaged.") from error
+        raise DependencyError("is no weights file or is damaged", path=path) from error
     except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise DependencyError(f"{path} is cut off or damaged; download it again.") from error
+        raise DependencyError("is cut off or damaged", path=path, remedy="download it again") from error
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
@@ -119,7 +119,7 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
     if isinstance(content, dict) and content and all(isinstance(value, torch.Tensor) for value in content.values()):
         return {str(key): value.detach() for key, value in content.items()}
     raise DependencyError(
-        f"{path} holds no state dict; expected names and tensors, alone or under one of {', '.join(WRAPPERS)}."
+        "holds no state dict", path=path, remedy=f"expected names and tensors, alone or under one of {', '.join(WRAPPERS)}"
     )
 
 
@@ -156,7 +156,7 @@ def load_strictly(
             misfits.append(f"{key} is {tuple(value.shape)} instead of {tuple(expected[key].shape)}")
     if misfits:
         shown = "; ".join(sorted(misfits)[:3])
-        raise DependencyError(f"{path} does not fit {type(network).__name__}: {len(misfits)} misfits, such as {shown}.")
+        raise DependencyError(f"does not fit {type(network).__name__}: {len(misfits)} misfits, such as {shown}", path=path)
     for key, value in tensors.items():
         tensors[key] = value.float() if value.is_floating_point() else value
     network.load_state_dict(tensors, assign=True)

@@ -158,7 +158,7 @@ class HintedNetwork(nn.Module):
 def with_hints(network: ColorNetwork, hints: tuple[Hint, ...]) -> HintedNetwork:
     """`network` guided by `hints`; raises `UsageError` for a network that takes none."""
     if not isinstance(network, Siggraph17):
-        raise UsageError("colour hints need a network that takes them; use --model siggraph17.")
+        raise UsageError("colour hints need a network that takes them", remedy="use --model siggraph17")
     return HintedNetwork(network, hints)
 
 
@@ -182,4 +182,4 @@ def load_zhang(path: Path | str) -> Eccv16 | Siggraph17:
                 network = family()
             # siggraph17's classifier served its training only
             return load_strictly(network, tensors, path, folded=FOLDED_KEY in metadata, unused=("model_class.",))
-    raise DependencyError(f"{path} holds neither eccv16 nor siggraph17.")
+    raise DependencyError("holds neither eccv16 nor siggraph17", path=path)

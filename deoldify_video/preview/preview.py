@@ -82,7 +82,9 @@ def make_candidates(models: Sequence[str], styles: Sequence[str], render_factors
     """Every combination; raises `UsageError` for values that do not exist and for more columns than a sheet can show."""
     candidates = [Candidate(*combination) for combination in product(models, styles, render_factors)]
     if len(candidates) > MAX_COLUMNS:
-        raise UsageError(f"{len(candidates)} columns are more than a sheet can show ({MAX_COLUMNS}); name fewer choices.")
+        raise UsageError(
+            f"{len(candidates)} columns are more than a sheet can show ({MAX_COLUMNS})", remedy="name fewer choices"
+        )
     for candidate in candidates:
         ColorOptions(candidate.model, candidate.render_factor, style=candidate.style)
     return candidates
@@ -103,7 +105,7 @@ def preview(
     `on_column` is called with the number of finished columns. Raises the errors of `deoldify_video.errors`.
     """
     if not 1 <= shots <= MAX_SHOTS:
-        raise UsageError(f"{shots} shots cannot be shown; use 1 to {MAX_SHOTS}.")
+        raise UsageError(f"{shots} shots cannot be shown", remedy=f"use 1 to {MAX_SHOTS}")
     info = probe(Path(source))
     colorizers = _Colorizers(device, precision)
     subject = _PhotoSubject(info) if info.kind == "photo" else _FilmSubject(info, shots, smoothing)

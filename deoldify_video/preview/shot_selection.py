@@ -126,7 +126,7 @@ def _all_shot_samples(reader: ClipReader, count: int, part: DecodeOptions) -> li
         wanted = (sample for sample in read if sample.pts >= first and (not length or sample.pts < first + length))
         shot_samples = max(shot_samples, _shot_samples(reader, wanted), key=len)
     if not shot_samples:
-        raise InputError(f"{reader.info.path} holds no frame that can be decoded; it is damaged.")
+        raise InputError("holds no frame that can be decoded; it is damaged", path=reader.info.path)
     return shot_samples
 
 

@@ -49,7 +49,7 @@ def make_flow(name: str = "dis", device: str = "cpu") -> FlowFunction:
         return _make_dis(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     if name == "raft":
         return _make_raft(device)
-    raise UsageError(f"no optical flow is called {name!r}; known are {', '.join(FLOWS)}.")
+    raise UsageError(f"no optical flow is called {name!r}", remedy=f"known are {', '.join(FLOWS)}")
 
 
 def _make_dis(preset: int) -> FlowFunction:
@@ -68,11 +68,11 @@ def _make_raft(device: str) -> FlowFunction:
     try:
         from torchvision.models.optical_flow import Raft_Small_Weights, raft_small
     except ImportError as error:
-        raise DependencyError("RAFT needs the torchvision library; install it, or use the flow 'dis'.") from error
+        raise DependencyError("RAFT needs the torchvision library", remedy="install it, or use the flow 'dis'") from error
     try:
         network = raft_small(weights=Raft_Small_Weights.DEFAULT).eval().to(device)
     except (OSError, RuntimeError) as error:
-        raise DependencyError(f"RAFT's weights could not be loaded ({error}); use the flow 'dis'.") from error
+        raise DependencyError(f"RAFT's weights could not be loaded ({error})", remedy="use the flow 'dis'") from error
 
     def planes(gray: Gray, size: tuple[int, int]) -> torch.Tensor:
         picture = cv2.resize(gray, size, interpolation=cv2.INTER_LINEAR)

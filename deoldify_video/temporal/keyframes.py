@@ -42,7 +42,7 @@ def parse_keyframes(text: str) -> int:
     if text == "auto":
         return AUTO_DISTANCE
     if not text.isdecimal() or not 1 <= int(text) <= LARGEST_DISTANCE:
-        raise UsageError(f"--keyframes is {text!r}; use auto, or a number of frames from 1 to {LARGEST_DISTANCE}.")
+        raise UsageError(f"--keyframes is {text!r}", remedy=f"use auto, or a number of frames from 1 to {LARGEST_DISTANCE}")
     return int(text)
 
 

@@ -120,9 +120,9 @@ class Smoother:
         flow: FlowFunction | None = None,
     ) -> None:
         if not 0.0 <= smoothing <= 1.0:
-            raise UsageError(f"smoothing must be between 0 and 1, not {smoothing}.")
+            raise UsageError(f"smoothing must be between 0 and 1, not {smoothing}")
         if lookahead < 0:
-            raise UsageError(f"the smoother cannot look ahead {lookahead} frames; 0 or more.")
+            raise UsageError(f"the smoother cannot look ahead {lookahead} frames", remedy="use 0 or more")
         self._ema_alpha = min(smoothing, _STRONGEST)
         self._lookahead = lookahead
         self._flow = flow or make_flow()

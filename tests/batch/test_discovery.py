@@ -14,8 +14,9 @@ from synth import make_film
 from tree import make_photo
 
 from deoldify_video.batch.manifest import Manifest
-from deoldify_video.batch.naming import check_name, folded, output_name, output_path, printable
+from deoldify_video.batch.naming import check_name, folded, output_name, output_path
 from deoldify_video.errors import UsageError
+from deoldify_video.formatting import printable
 from deoldify_video.media.formats import CODEC_SUFFIXES, CONTAINERS
 from deoldify_video.media.streams import holds_codec
 from deoldify_video.options import CODECS
@@ -218,7 +219,7 @@ def test_a_call_that_cannot_work_is_refused_at_once(archive, tmp_path, arguments
 def test_an_archive_that_is_not_there_is_refused(tmp_path):
     outcome = batch(tmp_path / "nowhere", tmp_path / "out")
     assert outcome.code == 3
-    assert "there is no file or folder" in outcome.err
+    assert "does not exist" in outcome.err
     assert not (tmp_path / "out").exists()
 
 

@@ -18,6 +18,7 @@ from deoldify_video.batch.html_report import UNFOLDED, write_report
 from deoldify_video.batch.manifest import DONE, FAILED, PENDING, SKIPPED, Manifest
 from deoldify_video.batch.planner import Plan, Settings
 from deoldify_video.cli.batch_progress import BatchProgress, LiveBatchProgress
+from deoldify_video.errors import DeoldifyVideoError, InputError
 from deoldify_video.options import FilmOptions
 from deoldify_video.preview.spot_check import QualityCheck, check_quality
 
@@ -59,7 +60,7 @@ def page(manifest, measured, tmp_path):
     warning = json.dumps(["the film ends early & <badly>."])
     manifest.put_shots(add(manifest, "1920s/wild.mp4", **DONE_FILM, warnings=warning), wild)
     manifest.put_shots(add(manifest, "face.png", kind="photo", state=DONE, seconds=0.2, fps=5.0), photo)
-    error = "/archive/<b>it's.mp4: the worker was killed by SIGKILL."
+    error = DeoldifyVideoError("cannot be colorized: the worker was killed by SIGKILL", path=Path("/archive/<b>it's.mp4"))
     add(manifest, "<b>it's.mp4", **FILM, state=FAILED, error=error, exit_code=1, attempts=3, segments=2)
     add(manifest, "notes.txt", kind="other", state=SKIPPED, reason="is no film or picture that can be read (it is text)")
     path = tmp_path / "report.html"
@@ -94,7 +95,7 @@ def test_the_worst_film_and_the_worst_place_come_first(page):
 
 def test_many_failures_are_folded_away(manifest, tmp_path):
     for number in range(UNFOLDED + 1):
-        add(manifest, f"{number}.mp4", **FILM, state=FAILED, error="no.")
+        add(manifest, f"{number}.mp4", **FILM, state=FAILED, error=InputError("no"))
         write_report(manifest, 1, Path("/out"), tmp_path / "report.html")
         assert ("<details open>" in (tmp_path / "report.html").read_text()) == (number < UNFOLDED)
 
@@ -148,17 +149,17 @@ def test_the_bars_and_lines_count_what_ends(manifest):
         progress.started(manifest.item("key = ?", film), "worker 1")
         progress.advanced(manifest.item("key = ?", film), "worker 1", 1500, 1525)
         assert progress.where().startswith("0 of 4 done, about 1 s left")
-        manifest.put(film, state=PENDING, error="a worker died.")
+        manifest.put(film, state=PENDING, error=DeoldifyVideoError("a worker died"))
         progress.ended(manifest.item("key = ?", film), "worker 1", again=True)
-        assert "Again: a worker died." in _plain(text)
+        assert "Again: /archive/reel [old].mp4: a worker died." in _plain(text)
         manifest.put(film, state=DONE, frames_done=1525, fps=30.5, seconds=50.0)
         progress.ended(manifest.item("key = ?", film), "worker 1", again=False)
-        manifest.put(photos[0], state=FAILED, error="it is damaged.")
+        manifest.put(photos[0], state=FAILED, error=InputError("it is damaged"))
         progress.ended(manifest.item("key = ?", photos[0]), "worker 1", again=False)
         assert progress.where().startswith("2 of 4 done, 1 failed, about 1 s left")
         progress.close()
         assert "reel [old].mp4: 1525 frames, 30.5 fps, 50.0 s" in _plain(text)
-        assert "Failed: it is damaged." in _plain(text)
+        assert "Failed: /archive/0.png: it is damaged." in _plain(text)
         for key in (film, photos[0]):
             manifest.put(key, state=PENDING)
 

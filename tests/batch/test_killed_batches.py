@@ -112,7 +112,7 @@ def test_what_kills_every_worker_is_set_aside_and_the_rest_is_done(archive, tmp_
     assert outcome.code == 1
     found = rows(out)
     assert (found[poison].state, found[poison].attempts, found[poison].exit_code) == ("failed", 2, 1)
-    assert "the worker was killed by SIGKILL" in found[poison].error
+    assert "the worker was killed by SIGKILL" in str(found[poison].error)
     assert {item.state for name, item in found.items() if name != poison} == {"done"}
     assert all(item.attempts == 1 for name, item in found.items() if name != poison)
     page = (tmp_path / "report.html").read_text()
@@ -185,7 +185,7 @@ def test_a_second_batch_on_the_same_folder_is_refused(archive, tmp_path):
     wait_until((out / ".a.mkv.work").exists, process)
     second = batch(archive, out)
     assert second.code == 4
-    assert "another batch is working on" in second.err
+    assert "is worked on by another batch" in second.err
     told = statuses(out)
     assert told["running"] is True
     assert told["counts"]["running"] >= 1

@@ -56,7 +56,7 @@ def make_folder(path):
 @pytest.mark.parametrize(
     ("make", "name", "word"),
     [
-        (lambda path: path, "missing.mp4", "there is no file"),
+        (lambda path: path, "missing.mp4", "does not exist"),
         (make_text, "notes.mp4", "no film or picture"),
         (make_text, "notes.txt", "no film or picture"),
         (make_sound, "hum.m4a", "no pictures in it"),

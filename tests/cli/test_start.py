@@ -51,7 +51,7 @@ def test_launchers(launcher, tmp_path):
     done = run(*launcher, "colorize", "missing.mp4", "-o", "new.mp4", cwd=tmp_path)
     assert done.returncode == 3
     assert done.stdout == ""
-    assert done.stderr == "Error: there is no file missing.mp4.\n"
+    assert done.stderr == "Error: missing.mp4 does not exist.\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")

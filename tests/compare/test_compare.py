@@ -140,7 +140,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     (tmp_path / "there.mp4").write_bytes(b"old")
     with pytest.raises(OutputError, match="--overwrite"):
         compare(film, film, tmp_path / "there.mp4")
-    with pytest.raises(InputError, match="no file"):
+    with pytest.raises(InputError, match="does not exist"):
         compare(film, tmp_path / "lost.mkv", tmp_path / "out.mp4")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mkv", "p.png", "there.mp4"]
 

@@ -123,7 +123,7 @@ def test_a_task_may_come_while_the_last_one_is_done(tmp_path, stub_workers):
         if isinstance(event, Finished | Failed):
             ended.append(event)
     assert [type(event) for event in ended] == [Finished, Failed]
-    assert ended[1].exit_code == 3
+    assert ended[1].error.exit_code == 3
     assert not ended[1].crashed
 
 
@@ -189,8 +189,8 @@ def test_an_unforeseen_error_is_told_and_does_not_end_the_worker(tmp_path, monke
     task = next(photo_tasks(tmp_path, 1))
     events = list(worker.run_tasks([task], stub_colorizer, "worker 1", threading.Event(), None))
     assert isinstance(events[1], Failed)
-    assert (events[1].exit_code, events[1].crashed) == (1, False)
-    assert "ZeroDivisionError: nothing to divide by" in events[1].error
+    assert (events[1].error.exit_code, events[1].crashed) == (1, False)
+    assert "ZeroDivisionError: nothing to divide by" in str(events[1].error)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi"])

@@ -260,7 +260,7 @@ def test_stage_failure_no_deadlock(film, tmp_path, stub_colorizer, monkeypatch, 
 def test_two_runs_one_output(film, tmp_path, stub_colorizer):
     output = tmp_path / "new.mkv"
     journal = enter_segments(output, 1)
-    with pytest.raises(OutputError, match="another run is working on"):
+    with pytest.raises(OutputError, match="is worked on by another run"):
         colorize_film(film, output, OPTIONS, colorizer=stub_colorizer)
     assert segment_path(journal.folder, 0).exists()
     assert lock_file(journal.folder / "lock") is None

@@ -96,7 +96,7 @@ def batch(
     patterns = tuple(include or ()), tuple(exclude or ())
     search = Search(tuple(archives), output, *patterns, follow_links, check_name(name), chosen.options.encode.codec)
     if report is not None and not report.absolute().parent.is_dir():
-        raise OutputError(f"there is no folder {report.absolute().parent} for the report; create it first.")
+        raise OutputError("does not exist", path=report.absolute().parent, remedy="create it first")
     settings = Settings.of(chosen.options)
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
     with ExitStack() as stack:
@@ -106,7 +106,9 @@ def batch(
         with console.status("looking through the archive") as status:
             found = discover(manifest, search, run, lambda count: status.update(f"looking through the archive: {count} files"))
         if not found:
-            raise InputError("there is no file in the archive that is wanted; look at its path, --include and --exclude.")
+            raise InputError(
+                "there is no file in the archive that is wanted", remedy="look at its path, --include and --exclude"
+            )
         todo = Plan(manifest, output.absolute(), run, settings, redo=redo, recover=not plan)
         todo.resolve_states()
         if plan:
@@ -135,10 +137,10 @@ def batch(
 def check_executor(engine: str, ray_address: str | None, gpus_per_task: float | None) -> None:
     """Raise `UsageError` for an executor that does not exist, and for options of one that was not chosen."""
     if engine not in EXECUTORS:
-        raise UsageError(f"engine {engine!r} is not known; choose one of {', '.join(EXECUTORS)}.")
+        raise UsageError(f"engine {engine!r} is not known", remedy=f"choose one of {', '.join(EXECUTORS)}")
     for option, value in (("--ray-address", ray_address), ("--gpus-per-task", gpus_per_task)):
         if engine != "ray" and value is not None:
-            raise UsageError(f"{option} is for clusters; add --engine ray.")
+            raise UsageError(f"{option} is for clusters", remedy="add --engine ray")
 
 
 def make_executor(

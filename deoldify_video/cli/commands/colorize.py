@@ -98,12 +98,12 @@ def plan_jobs(inputs: list[Path], output: Path, codec: str) -> list[tuple[Path, 
 
     sources = [source for path in inputs for source in (_media_in(path) if path.is_dir() else [path])]
     if output.exists() and not output.is_dir():
-        raise OutputError(f"{output} is a file; with several inputs the output is a folder.")
+        raise OutputError("is a file", path=output, remedy="with several inputs name a folder")
     jobs: dict[Path, Path] = {}
     for source in sources:
         target = output / _target_name(source, codec)
         if target in jobs:
-            raise UsageError(f"{jobs[target]} and {source} would both become {target}; colorize them apart.")
+            raise UsageError(f"{jobs[target]} and {source} would both become {target}", remedy="colorize them apart")
         jobs[target] = source
     with output_errors(output):
         output.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def _media_in(folder: Path) -> list[Path]:
                 continue
             found.append(path)
     if not found:
-        raise InputError(f"there is no film and no picture in folder {folder}.")
+        raise InputError("holds no film and no picture", path=folder)
     return found
 
 

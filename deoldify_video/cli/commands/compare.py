@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from deoldify_video.cli.console import print_json
+from deoldify_video.cli.shared_options import JsonOutput, Quiet
 from deoldify_video.errors import UsageError
 
 _TELL_EVERY_FRAMES = 25
@@ -30,8 +31,8 @@ def compare(
     ] = "side",
     labels: Annotated[str | None, typer.Option(help="Two labels joined by a comma; by default the files' names.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    json_output: JsonOutput = False,
+    quiet: Quiet = False,
 ) -> None:
     """Put A and B into one picture, in step by their timestamps and labelled; the sound is A's, or B's where A has none."""
     names = parse_labels(labels)
@@ -46,7 +47,7 @@ def compare(
 
         made = make_comparison(first, second, output, mode=mode, labels=names, overwrite=overwrite, on_frame=on_frame)
     if json_output:
-        typer.echo(json.dumps(asdict(made)))
+        print_json(asdict(made))
     what = f"{made.frames} frames, " if made.kind == "film" else ""
     console.print(f"[green]{escape(made.output)}[/]: {what}{made.width}x{made.height}", highlight=False)
     for warning in made.warnings:
@@ -59,5 +60,5 @@ def parse_labels(text: str | None) -> tuple[str, str] | None:
         return None
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 2:
-        raise UsageError(f"{text!r} is not two labels; write them as in --labels before,after.")
+        raise UsageError(f"{text!r} is not two labels", remedy="write them as in --labels before,after")
     return parts[0], parts[1]

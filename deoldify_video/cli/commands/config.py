@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Annotated, Any
 
@@ -22,6 +21,8 @@ from deoldify_video.cli.config_file import (
     preset_values,
     read_config,
 )
+from deoldify_video.cli.console import print_json
+from deoldify_video.cli.shared_options import JsonOutput
 from deoldify_video.errors import UsageError
 
 _config_app = typer.Typer(help="Your own defaults and presets: where they stand, and what they come to.", no_args_is_help=True)
@@ -45,17 +46,19 @@ def show(
     preset: Annotated[
         str | None, typer.Option(help="As if colorize were called with this preset.", autocompletion=complete_preset)
     ] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    json_output: JsonOutput = False,
 ) -> None:
     """Show the value of every option of a command, and where it comes from: default, preset, config or environment."""
     commands = getattr(context.find_root().command, "commands", {})
     target = commands.get(command)
     if target is None or hasattr(target, "commands"):
         single = [name for name, one in commands.items() if not hasattr(one, "commands")]
-        raise UsageError(f"there is no command {command!r} with options of its own; choose one of {', '.join(single)}.")
+        raise UsageError(
+            f"there is no command {command!r} with options of its own", remedy=f"choose one of {', '.join(single)}"
+        )
     rows = effective_values(target, command, preset)
     if json_output:
-        typer.echo(json.dumps({option: {"value": value, "from": source} for option, value, source in rows}))
+        print_json({option: {"value": value, "from": source} for option, value, source in rows})
         return
     table = Table("option", "value", "from", title=str(config_path()) if config_path().is_file() else "no config file")
     for option, value, source in rows:

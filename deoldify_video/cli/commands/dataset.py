@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from deoldify_video.cli.console import print_json
+from deoldify_video.cli.shared_options import JsonOutput
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +29,7 @@ def build_command(
     min_side: Annotated[int, typer.Option(min=16, help="Leave out pictures with a shorter side than this.")] = 128,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of the WebP files.")] = 80,
     seed: Annotated[int, typer.Option(min=0, help="Of the random order.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="The counts as JSON on standard output.")] = False,
+    json_output: JsonOutput = False,
 ) -> None:
     """Collect colour pictures, leave out what would teach the wrong thing, and write tar shards with an index."""
     from deoldify_video.training.build import BuildOptions, build
@@ -39,9 +40,9 @@ def build_command(
         report = build(options, lambda number: status.update(f"{number} pictures looked at"))
     for name in report.unreadable:
         console.print(f"cannot read {name}; it is left out", highlight=False)
-    if as_json:
+    if json_output:
         counts = {"kept": report.kept, "labelled_sheets": report.sheets, "left_out": dict(report.left_out)}
-        sys.stdout.write(json.dumps({**counts, "unreadable": report.unreadable}, indent=2) + "\n")
+        print_json({**counts, "unreadable": report.unreadable}, indent=2)
         return
     table = Table("", "pictures")
     table.add_row("kept", str(report.kept))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from deoldify_video.cli.console import print_json
+from deoldify_video.cli.shared_options import JsonOutput
 
 if TYPE_CHECKING:
     from deoldify_video.evaluation.image import Summary, Truth
@@ -44,7 +45,7 @@ def evaluate_command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")] = None,
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on standard output.")] = False,
+    json_output: JsonOutput = False,
 ) -> None:
     """Colourize colour pictures from their grey, and compare with the truth and with staying grey."""
     import torch
@@ -84,11 +85,11 @@ def evaluate_command(
         means = evaluate(colorizer, photos, render_factor=render_factor, temperatures=temperatures, limit=limit, seen=seen)
     if sheet:
         write_sheet(sheet, rows)
-    if as_json:
+    if json_output:
         report = {"model": Path(model).name, "render_factor": render_factor, "style": style}
         report |= {"curve": [mean.as_dict() for mean in means]} if curve else {"mean": means[0].as_dict()}
         report["pictures"] = [vars(score) for score in means[0].scores]
-        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        print_json(report, indent=2)
     else:
         _print(console, means, each=each)
 

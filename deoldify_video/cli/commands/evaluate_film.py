@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from deoldify_video.cli.console import print_json
+from deoldify_video.cli.shared_options import JsonOutput
 
 if TYPE_CHECKING:
     from deoldify_video.evaluation.film import FilmScore
@@ -29,7 +31,7 @@ def evaluate_film_command(
     reference: Annotated[Path | None, typer.Option(help="The same film in its true colours, for PSNR.")] = None,
     source: Annotated[Path | None, typer.Option(help="The grey film, if OUTPUT's light is not its own.")] = None,
     before: Annotated[Path | None, typer.Option(help="Another colorization to compare with, as with --smoothing 0.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    json_output: JsonOutput = False,
     report: Annotated[Path | None, typer.Option(help="Write a page with the worst shots, their pictures, and a plot.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing report.")] = False,
 ) -> None:
@@ -42,8 +44,8 @@ def evaluate_film_command(
     score = evaluate_film(film, reference=reference, source=source, before=before)
     if report:
         _write_report(score, report)
-    if as_json:
-        typer.echo(json.dumps(score.as_dict(), indent=2))
+    if json_output:
+        print_json(score.as_dict(), indent=2)
     else:
         _print(score, Console(stderr=True))
 
@@ -58,7 +60,7 @@ def _write_report(score: FilmScore, path: Path) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written ({error.strerror}).") from error
+        raise OutputError(f"cannot be written ({error.strerror})", path=path) from error
 
 
 def _print(score: FilmScore, console: Console) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from deoldify_video import __version__
+from deoldify_video.cli.console import print_json
+from deoldify_video.cli.shared_options import JsonOutput
 
 PACKAGES = ("torch", "av", "opencv-python", "numpy", "scikit-image", "safetensors", "typer", "rich")
 
@@ -25,12 +26,12 @@ def register(app: typer.Typer) -> None:
 
 def info(
     file: Annotated[Path | None, typer.Argument(help="A film or photo; without one, this installation is shown.")] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json_output: JsonOutput = False,
 ) -> None:
     """Show this installation (versions, devices, encoders), or what FILE contains."""
     facts = environment() if file is None else media(file)
     if json_output:
-        typer.echo(json.dumps(facts, indent=2))
+        print_json(facts, indent=2)
         return
     table = Table(show_header=False, box=None)
     table.add_column(no_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,13 +9,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deoldify_video.cli.console import print_json
+from deoldify_video.cli.shared_options import JsonOutput
 from deoldify_video.models.base import ModelSpec
 from deoldify_video.models.registry import MODELS, find_model
 from deoldify_video.models.store import how_to_get, import_model, installed_weights, model_folder, remove_model
 
 _MEGABYTE = 1_000_000
 _NAME = typer.Argument(help="Name of the network, as `models list` shows it.", show_default=False)
-_JSON = typer.Option("--json", help="Print JSON to standard output.")
 
 
 def register(app: typer.Typer) -> None:
@@ -49,11 +49,11 @@ def describe(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-def list_models(as_json: Annotated[bool, _JSON] = False) -> None:
+def list_models(json_output: JsonOutput = False) -> None:
     """List every known network: licence, size, whether it is installed."""
     rows = [describe(spec) for spec in MODELS.values()]
-    if as_json:
-        print(json.dumps(rows, indent=2))
+    if json_output:
+        print_json(rows, indent=2)
         return
     table = Table("name", "installed", "MB", "licence", "what it is", box=None, pad_edge=False)
     for row in rows:
@@ -63,12 +63,12 @@ def list_models(as_json: Annotated[bool, _JSON] = False) -> None:
     console.print(f"Imported networks are kept in {model_folder()}.", soft_wrap=True)
 
 
-def show_model(name: Annotated[str, _NAME], as_json: Annotated[bool, _JSON] = False) -> None:
+def show_model(name: Annotated[str, _NAME], json_output: JsonOutput = False) -> None:
     """Show all about one network, and how to get its weights."""
     spec = find_model(name)
     row = describe(spec)
-    if as_json:
-        print(json.dumps(row, indent=2))
+    if json_output:
+        print_json(row, indent=2)
         return
     console = Console(stderr=True)
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -76,7 +76,7 @@ def show_model(name: Annotated[str, _NAME], as_json: Annotated[bool, _JSON] = Fa
         table.add_row(key.replace("_", " "), "unknown" if value is None else str(value))
     console.print(table)
     if not row["installed"]:
-        console.print(how_to_get(spec), soft_wrap=True)
+        console.print(f"To install it, {how_to_get(spec)}.", soft_wrap=True)
 
 
 def bring_in(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from deoldify_video.cli.console import print_json
+from deoldify_video.cli.shared_options import JsonOutput, Quiet
 from deoldify_video.errors import UsageError
 from deoldify_video.options import MAX_RENDER_FACTOR, MIN_RENDER_FACTOR
 
@@ -36,8 +37,8 @@ def preview(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing sheet.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    json_output: JsonOutput = False,
+    quiet: Quiet = False,
 ) -> None:
     """Draw a sheet: shots of INPUT in every choice, with colourfulness, flicker and the time that the whole would take."""
     began = time.monotonic()
@@ -71,7 +72,7 @@ def preview(
         )
     write_preview(found, output)
     if json_output:
-        typer.echo(json.dumps({"output": str(output)} | found.as_dict()))
+        print_json({"output": str(output)} | found.as_dict())
     seconds = time.monotonic() - began
     console.print(f"[green]{escape(str(output))}[/]: {len(found.rows)} x {len(candidates)}, {seconds:.1f} s", highlight=False)
     for warning in found.warnings:
@@ -82,7 +83,7 @@ def split(text: str) -> list[str]:
     """Values joined by commas, each once; raises `UsageError` when there is none."""
     values = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     if not values:
-        raise UsageError("an empty list has nothing to show; name at least one, or several joined by commas.")
+        raise UsageError("an empty list has nothing to show", remedy="name at least one, or several joined by commas")
     return values
 
 
@@ -90,5 +91,7 @@ def parse_factors(text: str) -> list[int | None]:
     """`16,21,28` to numbers; raises `UsageError`."""
     values = split(text)
     if not all(value.isdecimal() and MIN_RENDER_FACTOR <= int(value) <= MAX_RENDER_FACTOR for value in values):
-        raise UsageError(f"{text!r} are no render factors; write numbers from {MIN_RENDER_FACTOR} to {MAX_RENDER_FACTOR}.")
+        raise UsageError(
+            f"{text!r} are no render factors", remedy=f"write numbers from {MIN_RENDER_FACTOR} to {MAX_RENDER_FACTOR}"
+        )
     return [int(value) for value in values]

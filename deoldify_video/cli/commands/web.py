@@ -29,7 +29,7 @@ def web(
     limits = Limits(max_megabytes * 1_000_000, max_minutes * 60)
     console = Console(stderr=True, soft_wrap=True)
     if find_spec("gradio") is None:
-        raise DependencyError("the page needs gradio; install it with: pip install 'deoldify-video[web]'.")
+        raise DependencyError("the page needs gradio", remedy="install it with: pip install 'deoldify-video[web]'")
     from deoldify_video.web.server import serve
 
     local = is_local(host)

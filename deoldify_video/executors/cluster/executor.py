@@ -209,12 +209,12 @@ class _Run:
         elif self._pool.facts is None:
             raise item
         else:
-            self._pool.exclude(worker, str(item).rstrip("."))
+            self._pool.exclude(worker, item.reason)
 
     def _on_error(self, remote_task: RemoteTask | None, worker: RemoteWorker | None, error: Any) -> Iterator[Event]:
         """The program failed, on a worker that lives."""
         cause = getattr(error, "cause", None) or error
-        text = f" cannot be colorized ({type(cause).__name__}: {cause})."
+        text = f"cannot be colorized ({type(cause).__name__}: {cause})"
         log.error("%s", error)
         if remote_task is None:
             assert worker is not None
@@ -237,7 +237,7 @@ class _Run:
             self._pool.remove(worker, failed_start="" if remote_task else reason)
         if remote_task is None:
             return
-        text = ": the worker died over it, perhaps for want of memory."
+        text = "cannot be colorized: the worker died over it, perhaps for want of memory"
         yield from remote_task.on_failure(text, worker, node_died=node_died and not self._stopping, crashed=True)
 
     def _stop(self) -> None:

@@ -37,11 +37,11 @@ def connected(address: str | None) -> ModuleType:
     try:
         import ray
     except ImportError as error:
-        raise DependencyError(f"--engine ray needs Ray; install it with {INSTALL}.") from error
+        raise DependencyError("--engine ray needs Ray", remedy=f"install it with {INSTALL}") from error
     if address is not None and address.startswith("ray://"):
         raise UsageError(
-            f"--ray-address {address} is a Ray client's, who sees none of the storage; start the batch on a node of the cluster, "
-            "and give host:port or auto."
+            f"--ray-address {address} is a Ray client's, who sees none of the storage",
+            remedy="start the batch on a node of the cluster, and give host:port or auto",
         )
     if not ray.is_initialized():
         try:
@@ -54,7 +54,9 @@ def connected(address: str | None) -> ModuleType:
             )
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = f"at {address} " if address else ""
-            raise DependencyError(f"the Ray cluster {where}cannot be reached: {reason_of(error)}; see `ray status`.") from error
+            raise DependencyError(
+                f"the Ray cluster {where}cannot be reached: {reason_of(error)}", remedy="see `ray status`"
+            ) from error
     # Ray tells of processes that end on standard output, which is for results here; it has no option for it.
     ray._private.worker._worker_logs_enabled = False
     return ray
@@ -115,7 +117,7 @@ def check_storage(ray: Any, sources: Sequence[Path], out: Path) -> None:
     try:
         wanted = [(str(source.absolute()), _marks(source)) for source in sources]
     except OSError as error:
-        raise InputError(f"{error.filename} cannot be read: {error.strerror}.") from error
+        raise InputError(f"cannot be read: {error.strerror}", path=Path(error.filename)) from error
     check = ray.remote(num_cpus=0, max_retries=1)(problems_here)
     with _token(out) as token:
         asked = {
@@ -128,34 +130,35 @@ def check_storage(ray: Any, sources: Sequence[Path], out: Path) -> None:
                 problem = ray.get(answer, timeout=_ANSWER_S)
             except ray.exceptions.RayError as error:
                 raise DependencyError(
-                    f"node {name} cannot run deoldify-video {__version__}: {reason_of(error)}; install the same version on every node."
+                    f"node {name} cannot run deoldify-video {__version__}: {reason_of(error)}",
+                    remedy="install the same version on every node",
                 ) from error
             if problem is not None:
-                raise type(problem)(f"node {name} {problem}")
+                raise type(problem)(f"node {name} {problem.reason}", remedy=problem.remedy)
 
 
 def problems_here(version: str, sources: Sequence[tuple[str, list[str]]], token: str) -> DeoldifyVideoError | None:
     """On a node: what is wrong with it, if anything; `sources` are paths with their marks, `token` a file in the output."""
     if version != __version__:
         return DependencyError(
-            f"has deoldify-video {__version__}, the driver {version}; install the same version on every node."
+            f"has deoldify-video {__version__}, the driver {version}", remedy="install the same version on every node"
         )
     for source, marks in sources:
         if not _has_marks(Path(source), marks):
             return InputError(
-                f"does not see {source} as the driver does; put it on storage that all nodes have at the same path."
+                f"does not see {source} as the driver does", remedy="put it on storage that all nodes have at the same path"
             )
     out = Path(token).parent
-    shared = "put the output on storage that all nodes have at the same path."
+    shared = "put the output on storage that all nodes have at the same path"
     try:
         if Path(token).read_text() != Path(token).name:
-            return OutputError(f"sees another {out} than the driver; {shared}")
+            return OutputError(f"sees another {out} than the driver", remedy=shared)
         with _token(out):
             pass
     except FileNotFoundError:
-        return OutputError(f"does not see what the driver writes to {out}; {shared}")
+        return OutputError(f"does not see what the driver writes to {out}", remedy=shared)
     except (OSError, OutputError) as error:
-        return OutputError(f"cannot write to {out} ({error}); {shared}")
+        return OutputError(f"cannot write to {out} ({getattr(error, 'strerror', None) or error})", remedy=shared)
     return None
 
 

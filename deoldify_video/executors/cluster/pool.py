@@ -59,13 +59,15 @@ class Pool:
         """
         now = time.monotonic()
         if self.facts is None and now - self._began > _PATIENCE_S:
-            raise DependencyError("no worker of the cluster gets ready; see in `ray status` whether others have taken it.")
+            raise DependencyError(
+                "no worker of the cluster gets ready", remedy="see in `ray status` whether others have taken it"
+            )
         if self._searched_at and now - self._searched_at < _DISCOVERY_S:
             return
         self._searched_at = now
         wanted = self.slots()
         if not wanted and not self._by_slot:
-            raise DependencyError(f"the Ray cluster has no node on which a worker can run; {self._reason}.")
+            raise DependencyError(f"the Ray cluster has no node on which a worker can run; {self._reason}")
         for slot in wanted:
             if slot not in self._by_slot:
                 handle = self._actor.options(

@@ -99,7 +99,6 @@ class PhotoTask(RemoteTask):
 
 
 def failed(task: Task, worker: str, error: DeoldifyVideoError | str, *, crashed: bool = False) -> Failed:
-    """The event of a task that could not be done."""
-    if isinstance(error, DeoldifyVideoError):
-        return Failed(task.key, worker, str(error), error.exit_code, crashed)
-    return Failed(task.key, worker, f"{task.source}{error}", 1, crashed)
+    """The event of a task that could not be done; a text is what befell its source."""
+    known = error if isinstance(error, DeoldifyVideoError) else DeoldifyVideoError(error, path=task.source)
+    return Failed(task.key, worker, known, crashed)
