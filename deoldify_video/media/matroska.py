@@ -44,7 +44,7 @@ def sound_of_windows(wave_format: bytes) -> Edit:
 
 
 def room(number: int, edit: Edit) -> str:
-    """What the name of track `number` has to end in, for `edit` to find room."""
+    """The text in which the name of track `number` has to end, for `edit` to find room."""
     return f" (room for track {number}{'.' * (_length(edit) + _SPARE_BYTES)})"
 
 
