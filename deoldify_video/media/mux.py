@@ -14,10 +14,11 @@ import av
 import av.error
 
 from deoldify_video.errors import InputError
+from deoldify_video.media.copies import add_copy, codec_of, converter, is_unpacked, kept_tags, plan_edit
 from deoldify_video.media.files import output_errors
 from deoldify_video.media.matroska import Edit, edit_file, pixel_aspect
 from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art
-from deoldify_video.media.streams import add_copy, converter, in_words, is_carried_otherwise, kept_tags, not_held, plan_edit
+from deoldify_video.media.streams import in_words, is_carried_otherwise, not_held
 from deoldify_video.media.timing import decode_stamps
 from deoldify_video.options import DecodeOptions
 
@@ -66,11 +67,13 @@ class MuxStats:
     """The changes: streams that were left out, by number and in words, and stamps of copied packets that had to be repaired."""
 
     left_out: dict[int, str] = field(default_factory=dict)
+    unpacked: dict[int, str] = field(default_factory=dict)
     repaired_packets: int = 0
 
     def warnings(self) -> list[str]:
         """The same as sentences."""
         found = [f"{stream} cannot be held by the output's container and was left out." for stream in self.left_out.values()]
+        found += self.unpacked.values()
         if self.repaired_packets:
             found.append(f"{self.repaired_packets} packets of sound or subtitles had missing or backward timestamps.")
         return found
@@ -104,6 +107,8 @@ def write_film(info: MediaInfo, film: EncodedFilm, output: Path, format_name: st
                 stats.left_out[stream.index] = in_words(stream)
             elif not is_carried_otherwise(stream) and (copy := add_copy(target, stream, edits)) is not None:
                 converters[stream.index] = converter(format_name, stream, copy)
+                if is_unpacked(stream, copy):
+                    stats.unpacked[stream.index] = f"{in_words(stream)} was unpacked to {codec_of(copy)}, sample for sample."
         _describe(target, source, span, film.provenance)
         strict = format_name not in WITHOUT_DECODE_STAMPS
         pictures = _picture_packets(film, info.video.time_base, span.start, strict=strict)

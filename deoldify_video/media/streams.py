@@ -13,25 +13,14 @@ from typing import Any, TypeAlias
 
 import av
 import av.error
-from av.bitstream import BitStreamFilterContext, bitstream_filters_available
 
 from deoldify_video.errors import UsageError
+from deoldify_video.media.copies import add_copy, codec_of, converter, is_unpacked
 from deoldify_video.media.encode import CODECS, write_black_picture
 from deoldify_video.media.formats import CONTAINERS
-from deoldify_video.media.languages import three_letter_language
-from deoldify_video.media.matroska import Edit, edit_tracks, room, sound_of_windows
+from deoldify_video.media.matroska import Edit, edit_tracks
 from deoldify_video.media.probe import MediaInfo, is_cover_art
 
-# Written anew by whoever writes the file.
-OUTDATED_TAGS = ("DURATION", "ENCODER", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS", "VENDOR_ID")
-# Cover art as a file, by codec: the ending of its name, its kind.
-PICTURE_FILES = {
-    "png": ("png", "image/png"),
-    "mjpeg": ("jpg", "image/jpeg"),
-    "bmp": ("bmp", "image/bmp"),
-    "gif": ("gif", "image/gif"),
-}
-ANY_LANGUAGE = ("matroska", "webm")  # formats whose language tags may be of any kind
 WITH_CHAPTERS = ("mp4", "mov", "matroska", "webm")
 SUGGESTED = (".mkv", ".mov", ".mp4", ".ts", ".avi")  # endings, in the order in which they are tried
 READ_AS = {"mp4": "mov", "webm": "matroska"}  # FFmpeg's readers of formats whose writers are called otherwise
@@ -103,10 +92,10 @@ def in_words(stream: Any) -> str:
     if stream.type == "attachment":
         return f"the attached file {stream.metadata.get('filename', '')}".rstrip()
     if is_cover_art(stream):
-        return f"cover art ({_codec(stream)})"
+        return f"cover art ({codec_of(stream)})"
     alike = [one.index for one in stream.container.streams if one.type == stream.type and not is_cover_art(one)]
     number = f" number {alike.index(stream.index) + 1}" if len(alike) > 1 else ""
-    return f"a stream of {stream.type}{number} ({_codec(stream)})"
+    return f"a stream of {stream.type}{number} ({codec_of(stream)})"
 
 
 def keeps_order(format_name: str) -> bool:
@@ -152,10 +141,11 @@ def can_hold(format_name: str, stream: Any) -> bool:
             edit_tracks(memory.getbuffer(), edits)
         memory.seek(0)
         with av.open(memory, format=READ_AS.get(format_name, format_name), metadata_errors="replace") as result:
-            found = [(one.type, _codec(one), is_cover_art(one)) for one in result.streams]
+            found = [(one.type, codec_of(one), is_cover_art(one)) for one in result.streams]
     except (av.error.FFmpegError, ValueError, KeyError):
         return False
-    return packet is None or (stream.type, _codec(stream), is_cover_art(stream)) in found
+    codec = codec_of(copy if is_unpacked(stream, copy) else stream)
+    return packet is None or (stream.type, codec, is_cover_art(stream)) in found
 
 
 def _first_packet(stream: Any) -> av.Packet | None:
@@ -171,87 +161,6 @@ def _first_packet(stream: Any) -> av.Packet | None:
                     packet.duration = packet.duration or 1
                     return packet
     return None
-
-
-def add_copy(target: Any, stream: Any, edits: dict[int, Edit]) -> Any:
-    """Add a stream to `target` that takes the packets of `stream` as they are, with its language, title and disposition.
-
-    `edits` gets what is to be changed in the file when it is finished (`media/matroska.py`): sound that Matroska has no name of its
-    own for is described as Windows does, which PyAV does not offer.
-
-    None where the data is in the header and no packets are to follow: Matroska's cover art is an attached file.
-    """
-    if is_cover_art(stream) and target.format.name == "matroska":
-        extension, kind = PICTURE_FILES[_codec(stream)]
-        with av.open(stream.container.name, metadata_errors="replace") as source:
-            picture = next(packet for packet in source.demux(source.streams[stream.index]) if packet.size)
-            tags = stream.metadata
-            target.add_attachment(tags.get("filename", f"cover.{extension}"), tags.get("mimetype", kind), bytes(picture))
-        return None
-    edit = None
-    try:
-        copy = target.add_stream_from_template(stream, opaque=True)
-    except ValueError:  # PyAV asks for what a format holds by itself
-        if stream.type != "audio" or target.format.name != "matroska":
-            raise
-        edit = sound_of_windows(wave_format(stream))
-        copy = target.add_stream("pcm_u8", rate=stream.codec_context.sample_rate, layout=stream.codec_context.layout.name)
-    if stream.time_base:
-        copy.time_base = stream.time_base
-    copy.disposition = stream.disposition
-    copy.metadata.update(kept_tags(stream.metadata, target.format.name))
-    if edit:
-        plan_edit(copy, edits, edit)
-    return copy
-
-
-def plan_edit(stream: Any, edits: dict[int, Edit], edit: Edit) -> None:
-    """Make room for `edit` in the name of a Matroska track that is to be written, and add it to `edits`."""
-    edits[stream.index] = edit
-    stream.metadata["title"] = stream.metadata.get("title", "") + room(stream.index, edit)
-
-
-def wave_format(stream: Any) -> bytes:
-    """The WAVEFORMATEX of a stream of sound, as FFmpeg writes it into a WAV file. Raises `ValueError` and PyAV's where it has none."""
-    memory = io.BytesIO()
-    with av.open(memory, "w", format="wav") as target:
-        target.add_stream_from_template(stream, opaque=True)
-        target.start_encoding()
-    data = memory.getvalue()
-    start = data.index(b"fmt ") + 8
-    return data[start : start + int.from_bytes(data[start - 4 : start], "little")]
-
-
-def converter(format_name: str, stream: Any, copy: Any) -> Callable[[av.Packet], list[av.Packet]]:
-    """Makes packets of `stream` into those that its `copy` in a container takes: AVI holds H.264 and HEVC with start codes in the
-    stream, other containers have lengths instead, and the codec's headers apart.
-    """
-    name = f"{_codec(stream)}_mp4toannexb"
-    needed = format_name == "avi" and name in bitstream_filters_available
-    start_codes = BitStreamFilterContext(name, stream, copy) if needed else None
-
-    def convert(packet: av.Packet) -> list[av.Packet]:
-        time_base = packet.time_base
-        packets = start_codes.filter(packet) if start_codes else [packet]
-        for made in packets:
-            made.stream, made.time_base = copy, time_base
-        return packets
-
-    return convert
-
-
-def kept_tags(metadata: dict[str, str], format_name: str) -> dict[str, str]:
-    """Tags that still hold in a new file: what the old file said about itself is left out, an MP4 track's `name` is a title."""
-    tags = {key: value for key, value in metadata.items() if key.upper() not in OUTDATED_TAGS}
-    if "name" in tags:
-        tags.setdefault("title", tags["name"])
-    if "language" in tags and format_name not in ANY_LANGUAGE:
-        tags["language"] = three_letter_language(tags["language"])
-    return tags
-
-
-def _codec(stream: Any) -> str:
-    return str(stream.codec_context.codec.canonical_name if stream.codec_context else getattr(stream, "name", None))
 
 
 @lru_cache

@@ -14,6 +14,7 @@ import av
 import av.error
 
 from deoldify_video.errors import InputError
+from deoldify_video.media.copies import samples
 from deoldify_video.media.decode import FilmReader, output_is_full_range
 from deoldify_video.media.mux import MuxStats, Span, copied_packets
 from deoldify_video.media.probe import BOTTOM_FIRST, MediaInfo, VideoInfo, film_stream, is_cover_art, probe
@@ -81,7 +82,7 @@ class _StreamRecord:
     digest: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
 
     def add(self, packet: av.Packet) -> None:
-        data = _payload(bytes(packet), self.codec)
+        data = _payload(packet, self.codec)
         if not data or (self.kind == "subtitle" and not any(data)):  # MP4 fills the gaps between subtitles with empty ones
             return
         self.packets += 1
@@ -249,7 +250,14 @@ def _record(stream: Any) -> _StreamRecord:
     return record
 
 
-def _payload(data: bytes, codec: str) -> bytes:
+def _payload(packet: av.Packet, codec: str) -> bytes:
+    """What a packet holds, whatever the container puts around it; of PCM the samples, however they are packed."""
+    data = bytes(packet)
+    if codec.startswith("pcm_"):
+        try:
+            return samples(packet.stream, packet)
+        except (av.error.FFmpegError, ValueError):
+            return data
     if codec == "aac" and len(data) > 7 and (data[0] << 4 | data[1] >> 4) == ADTS_SYNC:
         return data[7 if data[1] & 1 else 9 :]
     return data

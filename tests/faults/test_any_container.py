@@ -20,7 +20,8 @@ from deoldify_video.media.decode import FilmReader
 from deoldify_video.media.mux import MuxStats, Span, copied_packets
 from deoldify_video.media.probe import probe
 from deoldify_video.media.streams import check_container
-from deoldify_video.options import EncodeOptions, FilmOptions, JobOptions, SmoothOptions
+from deoldify_video.media.verify import verify_film
+from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
 
 OPTIONS = FilmOptions(smooth=SmoothOptions(0.0))
 FFV1 = FilmOptions(encode=EncodeOptions("ffv1"), smooth=SmoothOptions(0.0))
@@ -248,3 +249,61 @@ def samples_of(path: Path) -> np.ndarray:
     """All decoded samples of the first sound."""
     with av.open(str(path)) as container:
         return np.concatenate([frame.to_ndarray().ravel() for frame in container.decode(audio=0)])
+
+
+def pcm_film(path: Path, codec: str, depth: int) -> tuple[Path, np.ndarray]:
+    """An MPEG film with noise of all codes as its sound, and the samples."""
+    formats = {".vob": "vob", ".m2ts": "mpegts", ".mov": "mov"}
+    count, rng = 48_000, np.random.default_rng(depth)
+    wide = rng.integers(-(1 << (depth - 1)), 1 << (depth - 1), (1, 2 * count))
+    noise = wide.astype(np.int16) if depth == 16 else (wide.astype(np.int32) << 8)
+    with av.open(str(path), "w", format=formats[path.suffix]) as target:
+        video: Any = target.add_stream("mpeg2video", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound: Any = target.add_stream(codec, rate=48_000, layout="stereo")
+        sound.format = "s16" if depth == 16 else "s32"
+        for number in range(25):
+            frame = blank_frame((64, 48), "yuv420p")
+            write_plane(frame, 0, light(number))
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            target.mux(video.encode(frame))
+            block = av.AudioFrame.from_ndarray(noise[:, 3840 * number : 3840 * (number + 1)], sound.format.name, "stereo")
+            block.sample_rate, block.pts, block.time_base = 48_000, 1920 * number, Fraction(1, 48_000)
+            target.mux(sound.encode(block))
+        target.mux(video.encode(None))
+        target.mux(sound.encode(None))
+    return path, noise.ravel()
+
+
+@pytest.mark.parametrize("new", [".mkv", ".mov", ".mp4"])
+@pytest.mark.parametrize(
+    ("codec", "suffix", "depth", "plain"),
+    [
+        ("pcm_dvd", ".vob", 16, "pcm_s16le"),
+        ("pcm_dvd", ".vob", 24, "pcm_s24le"),
+        ("pcm_bluray", ".m2ts", 16, "pcm_s16le"),
+        ("pcm_bluray", ".m2ts", 24, "pcm_s24le"),
+    ],
+)
+def test_sound_of_discs_is_unpacked(tmp_path, stub_colorizer, codec, suffix, depth, plain, new):
+    source, noise = pcm_film(tmp_path / f"old{suffix}", codec, depth)
+    output = tmp_path / f"new{new}"
+    report = colorize_film(source, output, OPTIONS, colorizer=stub_colorizer)
+    assert report.verification["streams"][0]["same_bytes"]
+    assert f"a stream of audio ({codec}) was unpacked to {plain}, sample for sample." in report.warnings
+    with av.open(str(output)) as film:
+        assert film.streams.audio[0].codec_context.codec.canonical_name == plain
+    found = samples_of(output)
+    np.testing.assert_array_equal(found[: len(noise)], noise)
+    assert not found[len(noise) :].any()  # the last packet is filled up
+
+
+def test_verify_finds_a_wrong_sample(tmp_path):
+    source, noise = pcm_film(tmp_path / "old.mov", "pcm_s16be", 16)
+    other, _ = pcm_film(tmp_path / "new.mov", "pcm_s16le", 16)
+    assert verify_film(probe(source), other, DecodeOptions()).ok
+    data = bytearray(other.read_bytes())
+    data[data.index(noise[:64].astype("<i2").tobytes())] ^= 1
+    other.write_bytes(data)
+    (problem,) = verify_film(probe(source), other, DecodeOptions()).problems
+    assert "does not hold the same data" in problem
