@@ -44,25 +44,15 @@ NAMES = """
 """
 
 PUBLIC = "fields of a report, which programs read"
-TRAINING = "the training has yet to get its new names"
 NAME_EXCEPTIONS: dict[tuple[str, str], str] = {
     ("evaluation", "grey"): PUBLIC,
     ("film", "part"): "a field of journals that lie on disks",
-    ("models", "grey"): TRAINING,
-    **{("training", word): TRAINING for word in ("View", "centre", "colour", "colours", "grey")},
 }
-WHAT_EXCEPTIONS: dict[str, str] = {
-    **{
-        f"deoldify_video/training/{name}.py": TRAINING
-        for name in ("build", "checkpoint", "critic", "recipe", "session", "steps", "view")
-    },
-}
+WHAT_EXCEPTIONS: dict[str, str] = {}
 SHARE_EXCEPTIONS: dict[str, str] = {
     "media": "every container's habits and photos of any size are in it; photos are to have a room of their own",
 }
-CLASS_EXCEPTIONS: dict[str, str] = {
-    "Candidate": "a picture for the data set, and a render factor that is tried",
-}
+CLASS_EXCEPTIONS: dict[str, str] = {}
 
 
 @cache

@@ -27,11 +27,13 @@ LAB_OFFSET = 16.0 / 116.0
 LAB_KNEE = 0.2068966  # the same knee on the far side of the cube root
 
 
-def _linear_from_srgb(rgb: Tensor) -> Tensor:
+def linear_from_encoded(rgb: Tensor) -> Tensor:
+    """sRGB code values in [0, 1], any shape -> linear light, same shape (IEC 61966-2-1)."""
     return torch.where(rgb > 0.04045, ((rgb.clamp_min(0.0) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
 
 
-def _srgb_from_linear(rgb: Tensor) -> Tensor:
+def encoded_from_linear(rgb: Tensor) -> Tensor:
+    """Linear light, any shape -> sRGB code values, same shape (IEC 61966-2-1)."""
     return torch.where(rgb > 0.0031308, 1.055 * rgb.clamp_min(0.0031308) ** (1 / 2.4) - 0.055, rgb * 12.92)
 
 
@@ -50,7 +52,7 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 
     `rgb` is (B, 3, H, W) float in [0, 1]; returns (B, 3, H, W) of the same dtype with L in 0..100 and a, b in about -110..110.
     """
-    f = _f(_mix(_WHITE_XYZ_FROM_RGB, _linear_from_srgb(rgb)))  # (B, 3, H, W)
+    f = _f(_mix(_WHITE_XYZ_FROM_RGB, linear_from_encoded(rgb)))  # (B, 3, H, W)
     x, y, z = f[:, 0:1], f[:, 1:2], f[:, 2:3]
     return torch.cat([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], dim=1)  # (B, 3, H, W)
 
@@ -66,7 +68,7 @@ def lab_to_rgb(lab: Tensor, *, clip: bool = True) -> Tensor:
     z = (y - lab[:, 2:3] / 200.0).clamp_min(0.0)  # as scikit-image does
     f = torch.cat([x, y, z], dim=1)
     xyz = torch.where(f > LAB_KNEE, f**3, (f - LAB_OFFSET) / LAB_SLOPE)
-    rgb = _srgb_from_linear(_mix(RGB_FROM_WHITE_XYZ, xyz))
+    rgb = encoded_from_linear(_mix(RGB_FROM_WHITE_XYZ, xyz))
     return rgb.clamp(0.0, 1.0) if clip else rgb
 
 
@@ -75,4 +77,4 @@ def gray_to_lightness(gray: Tensor) -> Tensor:
 
     The closed form of `rgb_to_lab` for R = G = B, where X, Y and Z relative to white are equal.
     """
-    return 116.0 * _f(_linear_from_srgb(gray)) - 16.0
+    return 116.0 * _f(linear_from_encoded(gray)) - 16.0

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import combinations
 from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from deoldify_video.color.gray import gray_of
 from deoldify_video.color.lab import lab_to_rgb, rgb_to_lab
@@ -89,15 +91,18 @@ class Truth:
         first, other = (lab[0].permute(1, 2, 0).double().numpy() for lab in (_lab_of(picture), self.lab))
         return ciede2000(first, other)
 
-    def colored_by(self, colorizer: Colorizer, render_factor: int) -> RGB8:
-        """Take the colours away and let `colorizer` give new ones, at the picture's own size: RGB uint8 (H, W, 3) of the true L."""
+    def ab_of(self, colorizer: Colorizer, render_factor: int) -> NDArray[np.float32]:
+        """Take the colours away and let `colorizer` give new ones: float32 (2, H, W) at the picture's own size, in Lab units."""
         height, width = self.light.shape
         size = colorizer.spec.render_size(width, height, render_factor)
         interpolation = cv2.INTER_AREA if size[0] * size[1] < width * height else cv2.INTER_LINEAR
         small = cv2.resize(self.light, size, interpolation=interpolation).astype(np.uint8, copy=False)
         guide, large_guide = (light.astype(np.float32) / np.float32(255) for light in (small, self.light))
-        ab = torch.from_numpy(guided_upsample(colorizer.ab(small[None])[0], guide, large_guide))[None]
-        return _rgb8_of(torch.cat([self.lab[:, :1], ab], dim=1))
+        return guided_upsample(colorizer.ab(small[None])[0], guide, large_guide)
+
+    def painted(self, ab: NDArray[np.float32]) -> RGB8:
+        """RGB uint8 (H, W, 3) of the true L and of `ab`, float32 (2, H, W)."""
+        return _rgb8_of(torch.cat([self.lab[:, :1], torch.from_numpy(ab)[None]], dim=1))
 
     def score(self, ours: RGB8) -> PictureScore:
         """The numbers of `ours`, RGB uint8 (H, W, 3)."""
@@ -135,27 +140,58 @@ def evaluate(
     photos: Pictures,
     *,
     render_factor: int,
-    temperatures: Sequence[float] = (),
+    gains: Sequence[float] = (),
     limit: int | None = None,
     seen: Callable[[Truth, RGB8], None] | None = None,
 ) -> list[Summary]:
-    """Score every picture, or `limit` evenly spaced ones, at each annealing temperature (by default the colorizer's own).
+    """Score every picture, or `limit` evenly spaced ones, at the colorizer's own gain and then at each of `gains`.
 
-    `seen` gets each picture with its colours at the first temperature. Raises `InputError` when no picture can be read.
+    `seen` gets each picture with its colours at the colorizer's gain. Raises `InputError` when no picture can be read.
     """
-    chosen = list(temperatures) or [colorizer.temperature]
+    chosen = [colorizer.gain, *gains]
+    unit = colorizer.with_gain(1.0)
     scores: list[list[PictureScore]] = [[] for _ in chosen]
     for key, picture in readable_pictures(photos, limit):
         truth = Truth(key, picture)
-        for number, temperature in enumerate(chosen):
-            colorizer.temperature = temperature
-            ours = truth.colored_by(colorizer, render_factor)
+        ab = truth.ab_of(unit, render_factor)
+        for number, gain in enumerate(chosen):
+            ours = truth.painted(ab * np.float32(gain))
             scores[number].append(truth.score(ours))
             if number == 0 and seen is not None:
                 seen(truth, ours)
     if not scores[0]:
         raise InputError("the data has no picture that can be read")
-    return [summarize(row, temperature, colorizer.gain) for row, temperature in zip(scores, chosen, strict=True)]
+    return [summarize(row, colorizer.temperature, gain) for row, gain in zip(scores, chosen, strict=True)]
+
+
+def gain_at(curve: Sequence[Summary], cf_ratio: float) -> float | None:
+    """PSNR over grey in dB where the mean colourfulness is `cf_ratio` of the truth's, along a curve over gains; None where the
+    curve does not reach it.
+    """
+    points = sorted((summary.cf_ratio, summary.gain_db) for summary in curve)
+    if not points[0][0] <= cf_ratio <= points[-1][0]:
+        return None
+    return float(np.interp(cf_ratio, [point[0] for point in points], [point[1] for point in points]))
+
+
+def agreement(
+    colorizer: Colorizer, photos: Pictures, factors: Sequence[int], limit: int | None = None
+) -> dict[tuple[int, int], float]:
+    """How far the colours of two render factors are apart, for each pair of `factors`: mean Euclidean distance of ab over the
+    pixels and pictures, in Lab units. Raises `InputError` when no picture can be read.
+    """
+    pairs = list(combinations(sorted(factors), 2))
+    if not pairs or not len(photos):
+        raise InputError("there is nothing to compare: give at least two render factors, and pictures")
+    distances: dict[tuple[int, int], list[float]] = {pair: [] for pair in pairs}
+    for key, picture in readable_pictures(photos, limit):
+        truth = Truth(key, picture)
+        ab = {factor: truth.ab_of(colorizer, factor) for factor in factors}
+        for first, second in pairs:
+            distances[first, second].append(float(np.hypot(*(ab[first] - ab[second])).mean()))
+    if not distances[pairs[0]]:
+        raise InputError("the data has no picture that can be read")
+    return {pair: float(np.mean(values)) for pair, values in distances.items()}
 
 
 def summarize(scores: list[PictureScore], temperature: float, gain: float) -> Summary:

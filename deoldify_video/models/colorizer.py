@@ -67,6 +67,12 @@ class Colorizer:
         styled.temperature, styled.gain = chosen.temperature, chosen.gain * saturation
         return styled
 
+    def with_gain(self, gain: float) -> Colorizer:
+        """This colorizer with another gain of the chroma in place of its style's; the network is shared."""
+        strong = copy.copy(self)
+        strong.gain = gain
+        return strong
+
     def ab(self, gray: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Colours for grey pictures of one size.
 

@@ -46,14 +46,14 @@ _STYLES_BY_GAIN = {"natural": Style(), "vibrant": Style(gain=1.3), "muted": Styl
 
 _COMPACT = ModelSpec(
     name="compact",
-    title="our own U-Net in Lab, made for CPUs; shipped with the program",
+    title="our own U-Net in Lab on an ImageNet encoder; shipped with the program",
     license="MIT",
     load=_load_compact,
     film_render_factor=21,
     photo_render_factor=21,
     weights="compact.safetensors",
     # One temperature for all: the mode of the distribution is often grey, so a lower one is surer of itself but less colourful.
-    styles={"natural": Style(0.5, 1.72), "vibrant": Style(0.5, 2.1), "muted": Style(0.6, 0.8)},
+    styles={"natural": Style(0.6, 1.6), "vibrant": Style(0.6, 2.0), "muted": Style(0.6, 1.0)},
     mark=("palette", None),
     half_on_cpu=True,
 )

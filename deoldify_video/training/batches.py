@@ -1,113 +1,127 @@
-"""Batches whose content depends on (seed, step) alone, made ahead of time by a few threads.
+"""Batches whose content depends on (seed, step) alone: crops, what a film would show of them, what is known of their colours.
 
-That is what makes a resumed training see exactly what an uninterrupted one would have seen.
+All pictures lie decoded in one tensor on the device that trains, and a batch is cut out of it there: a GPU waits for nobody, and
+a resumed training sees exactly what an uninterrupted one would have seen.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
-from deoldify_video.color.gray import gray_of as grey_of
+from deoldify_video.color.lab import rgb_to_lab
 from deoldify_video.errors import InputError
-from deoldify_video.training.dataset import TILE, Photos, random_crop
-from deoldify_video.training.degrade import age
+from deoldify_video.models.compact import OUTPUT_STRIDE
+from deoldify_video.training.dataset import Photos, Picture
+from deoldify_video.training.degrade import age, film_gray
+from deoldify_video.training.priors import draw_prior
 from deoldify_video.training.recipe import Phase
 
-AHEAD = 3  # batches in the making or waiting, for each worker
-_TILE_LEAST_CROP = 0.8
-_TRIES = 50  # neighbours looked at when a picture cannot be read
+_FINE_PX = 160  # crops up to this size are cut at twice of it and averaged, so that fine texture does not alias
+_ASPECT_JITTER = 0.12  # a crop's sides differ from a square's by up to this factor
+_STEPS_PER_SEED = 1 << 24  # seeds are multiples of it, so that no two steps of any two seeds share their numbers
+_DECODERS = 8
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`rgb` uint8 (B, 3, H, W): the true colours; `grey` float32 (B, 1, H, W) in [0, 1], sRGB-encoded: what the network sees
-    (aged on some pictures); `labels` int64 (B): class ids, or -1.
+    """`lab` float32 (B, 3, H, W): the true colours; `grey` (B, 1, H, W) in [0, 1], sRGB-encoded: what the network sees; `prior`
+    (B, 3, H/4, W/4) as in `priors.py`, or None.
     """
 
-    rgb: Tensor
-    grey: Tensor
-    labels: Tensor
+    lab: Tensor
+    gray: Tensor
+    prior: Tensor | None = None
 
 
-def make_batch(photos: Photos, count: int, size: int, rng: np.random.Generator, *, least_crop: float, aged: float) -> Batch:
-    """Draw `count` random crops of `size` by `size`, a share of them (`aged`, 0..1) made to look like old film.
+class PictureStore:
+    """Decoded pictures of all sizes as rows of pixels, uint8 (N, 3), on one device."""
 
-    Raises `InputError` when too many pictures in a row cannot be read.
-    """
-    crops, labels = [], []
-    for drawn in rng.integers(0, len(photos), count):
-        picture, index = _readable(photos, int(drawn))
-        crops.append(random_crop(picture, size, rng, least_crop))
-        labels.append(photos.labels[index])
-    rgb = np.stack(crops)  # (B, H, W, 3)
-    grey = grey_of(rgb)
-    for k in range(count):
-        if rng.random() < aged:
-            grey[k] = age(grey[k], rng)
-    return Batch(
-        torch.from_numpy(rgb).permute(0, 3, 1, 2),
-        torch.from_numpy(grey)[:, None],
-        torch.tensor(labels, dtype=torch.int64),
-    )
+    def __init__(self, pictures: list[Picture], device: torch.device) -> None:
+        sizes = torch.tensor([picture.shape[:2] for picture in pictures])
+        areas = sizes.prod(dim=1)
+        self.pixels = torch.empty((int(areas.sum()), 3), dtype=torch.uint8, device=device)
+        self.starts = (areas.cumsum(0) - areas).to(device)
+        self.heights, self.widths = (side.to(device) for side in sizes.T)
+        for picture, start in zip(pictures, self.starts.tolist(), strict=True):
+            rows = torch.from_numpy(np.ascontiguousarray(picture)).reshape(-1, 3)
+            self.pixels[start : start + len(rows)] = rows
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pictures lie."""
+        return self.pixels.device
+
+    def crops(self, count: int, size: int, least: float, generator: torch.Generator) -> Tensor:
+        """`count` random crops, float32 (count, 3, size, size) in [0, 1], mirrored half of the time.
+
+        A crop's side is `least` to 1 times the picture's short side.
+        """
+        cut = 2 * size if size <= _FINE_PX else size
+        which = torch.randint(0, len(self), (count,), generator=generator, device=self.device)
+        draw = torch.rand(6, count, 1, generator=generator, device=self.device)
+        high, wide = self.heights[which, None].float(), self.widths[which, None].float()  # (B, 1)
+        side = torch.minimum(high, wide) * (least + (1 - least) * draw[0])
+        tall = (side * (1 + _ASPECT_JITTER * (2 * draw[1] - 1))).minimum(high)
+        broad = (side * (1 + _ASPECT_JITTER * (2 * draw[2] - 1))).minimum(wide)
+        along = (torch.arange(cut, device=self.device) + 0.5) / cut  # (cut,)
+        across = torch.where(draw[5] < 0.5, along, 1 - along)
+        y = (draw[3] * (high - tall) + along * tall - 0.5).clamp_min(0).minimum(high - 1)[:, :, None]  # (B, cut, 1)
+        x = (draw[4] * (wide - broad) + across * broad - 0.5).clamp_min(0).minimum(wide - 1)[:, None, :]  # (B, 1, cut)
+        top, left = y.long(), x.long()
+        below, right = (
+            (top + 1).minimum(self.heights[which, None, None] - 1),
+            (left + 1).minimum(self.widths[which, None, None] - 1),
+        )
+        row_width = self.widths[which, None, None]
+        start = self.starts[which, None, None]
+
+        def at(row: Tensor, column: Tensor) -> Tensor:
+            return self.pixels[start + row * row_width + column].float()  # (B, cut, cut, 3)
+
+        share_y, share_x = (y - top)[..., None], (x - left)[..., None]
+        upper = torch.lerp(at(top, left), at(top, right), share_x)
+        lower = torch.lerp(at(below, left), at(below, right), share_x)
+        rgb = torch.lerp(upper, lower, share_y).permute(0, 3, 1, 2) / 255.0
+        return F.avg_pool2d(rgb, 2) if cut != size else rgb
 
 
-def _readable(photos: Photos, index: int) -> tuple[NDArray[np.uint8], int]:
-    """Picture `index`, or the next one that can be read: always the same, so that a resumed run stays exact."""
-    for step in range(min(len(photos), _TRIES)):
-        at = (index + step) % len(photos)
-        picture = photos.picture(at)
-        if picture is not None and min(picture.shape[:2]) >= 8:
-            return picture, at
-    raise InputError(f"{photos.keys[index]} and the pictures after it cannot be read; run `dataset build` on the data first.")
+def decode_all(photos: Photos, on_unreadable: Callable[[str], None]) -> list[Picture]:
+    """Every picture of `photos` that can be read; the keys of the others are told. Raises `InputError` when none is left."""
+    with ThreadPoolExecutor(_DECODERS) as pool:
+        decoded = list(pool.map(photos.picture, range(len(photos))))
+    for key, picture in zip(photos.keys, decoded, strict=True):
+        if picture is None:
+            on_unreadable(key)
+    kept = [picture for picture in decoded if picture is not None and min(picture.shape[:2]) >= 8]
+    if not kept:
+        raise InputError("none of the pictures can be read; run `dataset build` on the data first.")
+    return kept
 
 
-def batches_of(phase: Phase, photos: Photos, tiles: Photos, seed: int, step: int) -> list[Batch]:
-    """The batches of one step: labelled tiles and photographs, whichever the phase asks for and the data has."""
-    batches = []
-    if phase.tiles and len(tiles):
-        rng = np.random.default_rng((seed, step, 0))
-        batches.append(make_batch(tiles, phase.tiles, TILE, rng, least_crop=_TILE_LEAST_CROP, aged=phase.age))
-    if phase.photos and len(photos):
-        rng = np.random.default_rng((seed, step, 1))
-        batches.append(make_batch(photos, phase.photos, phase.photo_px, rng, least_crop=phase.least_crop, aged=phase.age))
-    if not batches:
-        raise InputError(f"phase {phase.name!r} finds no pictures: it asks for tiles only, and the data has none with labels.")
-    return batches
+def make_batch(store: PictureStore, phase: Phase, seed: int, step: int) -> Batch:
+    """The batch of step `step` (from 0) of a training with `seed`: the same for the same two."""
+    generator = torch.Generator(store.device).manual_seed(seed * _STEPS_PER_SEED + step)
+    drawn = torch.rand(2, generator=torch.Generator().manual_seed(seed * _STEPS_PER_SEED + step)).tolist()
+    size = phase.sizes[min(int(drawn[0] * len(phase.sizes)), len(phase.sizes) - 1)]
+    count = max(2, round(phase.pixels / size**2))
+    with torch.no_grad():
+        rgb = store.crops(count, size, phase.least_crop, generator)
+        lab = rgb_to_lab(rgb)
+        gray = age(film_gray(rgb, generator, stocks=phase.stocks), generator, share=phase.age)
+        prior = draw_prior(small_ab(lab), generator) if drawn[1] < phase.prior else None
+    return Batch(lab, gray, prior)
 
 
-class Feeder:
-    """Iterates over the batches of steps `start`, `start + 1`, ... made ahead by `workers` threads. A context manager."""
-
-    def __init__(self, phase: Phase, photos: Photos, tiles: Photos, *, seed: int, start: int, workers: int = 1) -> None:
-        self._arguments = (phase, photos, tiles, seed)
-        self._next = start
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
-        self._waiting: deque[Future[list[Batch]]] = deque()
-        for _ in range(AHEAD * workers):
-            self._submit()
-
-    def _submit(self) -> None:
-        self._waiting.append(self._pool.submit(batches_of, *self._arguments, self._next))
-        self._next += 1
-
-    def __enter__(self) -> Feeder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def __iter__(self) -> Iterator[list[Batch]]:
-        return self
-
-    def __next__(self) -> list[Batch]:
-        batches = self._waiting.popleft().result()
-        self._submit()
-        return batches
+def small_ab(lab: Tensor) -> Tensor:
+    """The true ab at the network's output size: Lab (B, 3, H, W) -> (B, 2, H/4, W/4)."""
+    return F.avg_pool2d(lab[:, 1:], OUTPUT_STRIDE)

@@ -1,7 +1,7 @@
 """Builds a data set: collects pictures, throws out what would teach the wrong thing, and writes tar shards and an index.
 
-The folder holds `photos-NNN.tar` (and `tiles-NNN.tar` with labelled sheets, copied as they were) and `index.tsv` with the
-source of each picture. The index is written last: a folder without it is unfinished and may be built again.
+The folder holds `photos-NNN.tar` and `index.tsv` with the source of each picture. The index is written last: a folder without
+it is unfinished and may be built again.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ from deoldify_video.errors import InputError, OutputError
 from deoldify_video.training.checkpoint import write_whole
 from deoldify_video.training.dataset import Picture
 from deoldify_video.training.filters import MIN_SIDE_PX, crop_extremes, near_duplicates, perceptual_hash, reason_against
-from deoldify_video.training.sources import candidates
+from deoldify_video.training.sources import found_pictures
 
 INDEX = "index.tsv"
 PICTURES_PER_SHARD = 5000
-SHEETS_PER_SHARD = 1000
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,9 @@ class BuildOptions:
 
 @dataclass
 class BuildReport:
-    """What became of the pictures: `kept`, labelled `sheets`, `left_out` counted by reason, names of what cannot be read."""
+    """Counts of the pictures: `kept`, `left_out` by reason; and the names of those that cannot be read."""
 
     kept: int = 0
-    sheets: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
 
@@ -65,18 +63,6 @@ class _Stored:
     length: int
 
 
-@dataclass(frozen=True)
-class _Sheet:
-    """A labelled sheet, copied as it is."""
-
-    source: str
-    original: str
-    data: bytes
-    label: int
-    width: int
-    height: int
-
-
 def build(options: BuildOptions, seen: Callable[[int], None] | None = None) -> BuildReport:
     """Build the data set; `seen` gets the number of pictures looked at so far.
 
@@ -88,35 +74,29 @@ def build(options: BuildOptions, seen: Callable[[int], None] | None = None) -> B
     try:
         options.output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=options.output) as spool:
-            stored, sheets = _collect(options, spool, report, seen)
+            stored = _collect(options, spool, report, seen)
             doubles = near_duplicates([item.hash for item in stored], [item.width * item.height for item in stored])
             if doubles:
                 report.left_out["near-duplicate"] += len(doubles)
             kept = [item for index, item in enumerate(stored) if index not in doubles]
-            report.kept, report.sheets = len(kept), len(sheets)
-            if not kept and not sheets:
+            report.kept = len(kept)
+            if not kept:
                 reasons = ", ".join(f"{count} {reason}" for reason, count in report.left_out.most_common())
                 raise InputError(f"no picture is left to learn from ({reasons}).")
-            _write_shards(options, spool, kept, sheets)
+            _write_shards(options, spool, kept)
     except OSError as error:
         raise OutputError(f"cannot write the data set {options.output}: {error.strerror or error}.") from error
     return report
 
 
-def _collect(
-    options: BuildOptions, spool: IO[bytes], report: BuildReport, seen: Callable[[int], None] | None
-) -> tuple[list[_Stored], list[_Sheet]]:
+def _collect(options: BuildOptions, spool: IO[bytes], report: BuildReport, seen: Callable[[int], None] | None) -> list[_Stored]:
     stored: list[_Stored] = []
-    sheets: list[_Sheet] = []
-    for number, found in enumerate(candidates(list(options.sources), options.frames_per_film), start=1):
+    for number, found in enumerate(found_pictures(list(options.sources), options.frames_per_film), start=1):
         if seen is not None:
             seen(number)
         if found.picture is None:
             report.left_out["unreadable"] += 1
             report.unreadable.append(f"{found.source}: {found.original}")
-            continue
-        if found.label >= 0:
-            sheets.append(_Sheet(found.source, found.original, found.data, found.label, *found.picture.shape[1::-1]))
             continue
         picture = crop_extremes(found.picture)
         reason = reason_against(picture, options.min_side_px)
@@ -128,7 +108,7 @@ def _collect(
         code = perceptual_hash(picture)
         stored.append(_Stored(found.source, found.original, width, height, code, spool.tell(), len(data)))
         spool.write(data)
-    return stored, sheets
+    return stored
 
 
 def _compressed(picture: Picture, side_px: int, quality: int) -> bytes:
@@ -144,7 +124,7 @@ def _compressed(picture: Picture, side_px: int, quality: int) -> bytes:
     return data.tobytes()
 
 
-def _write_shards(options: BuildOptions, spool: IO[bytes], kept: list[_Stored], sheets: list[_Sheet]) -> None:
+def _write_shards(options: BuildOptions, spool: IO[bytes], kept: list[_Stored]) -> None:
     """Shards in random order, then the index."""
     rng = np.random.default_rng(options.seed)
     order = rng.permutation(len(kept))
@@ -158,18 +138,10 @@ def _write_shards(options: BuildOptions, spool: IO[bytes], kept: list[_Stored], 
             members.append((f"{key}.webp", spool.read(item.length)))
             lines.append(_line(key, name, item))
         write_whole(options.output / name, _tar(members))
-    for start in range(0, len(sheets), SHEETS_PER_SHARD):
-        name = f"tiles-{start // SHEETS_PER_SHARD:03d}.tar"
-        members = []
-        for number, sheet in enumerate(sheets[start : start + SHEETS_PER_SHARD], start=start):
-            key, suffix = f"t{number:06d}", Path(sheet.original).suffix.lower()
-            members += [(f"{key}{suffix}", sheet.data), (f"{key}.cls", f"{sheet.label}\n".encode())]
-            lines.append(_line(key, name, sheet))
-        write_whole(options.output / name, _tar(members))
     write_whole(options.output / INDEX, ("\n".join(lines) + "\n").encode())
 
 
-def _line(key: str, file: str, item: _Stored | _Sheet) -> str:
+def _line(key: str, file: str, item: _Stored) -> str:
     """A row of the index; blanks stand for tabs and line ends in names."""
     cells = (key, file, item.source, item.original, str(item.width), str(item.height))
     return "\t".join(" ".join(cell.split()) for cell in cells)

@@ -33,6 +33,7 @@ def make_card(name: str, run: dict[str, Any], weights: dict[str, Any], folder: P
         "name": name,
         "phase": weights.get("phase"),
         "step": int(weights.get("step", 0)),
+        "pictures": int(weights.get("pictures", 0)),
         "hours": float(weights.get("hours", 0.0)),
         "device": weights.get("device"),
         "commit": run.get("commit"),
@@ -40,7 +41,6 @@ def make_card(name: str, run: dict[str, Any], weights: dict[str, Any], folder: P
         "seed": run.get("seed"),
         "init": run.get("init"),
         "data": run.get("data"),
-        "tiles": run.get("tiles"),
         "recipe": run.get("recipe"),
     }
     if (folder / EVALUATION).is_file():
@@ -65,9 +65,9 @@ def card_markdown(card: dict[str, Any]) -> str:
         "",
         "| | |",
         "|---|---|",
-        f"| trained for | {card['step']} steps, {card['hours']:.2f} hours on {card['device']} |",
+        f"| trained for | {card['step']} steps, {card['pictures']:,} pictures, {card['hours']:.2f} hours on {card['device']} |",
         f"| weights | average of the weights at step {card['step']}, phase {card['phase']}; float16 |",
-        f"| data | {data.get('photos', 0)} photographs, {card['tiles'] or 0} labelled tiles ({', '.join(data.get('from', []))}) |",
+        f"| data | {data.get('photos', 0)} photographs ({', '.join(data.get('from', []))}) |",
         f"| started from | {card['init'] or 'nothing'} |",
         f"| program | version {card['version']}, commit {card['commit'] or 'unknown'}, seed {card['seed']} |",
     ]

@@ -1,4 +1,4 @@
-"""What a training leaves behind, written so that a kill or a full disk never costs the last good state.
+"""The files of a training, written so that a kill or a full disk never costs the last good state.
 
 A run folder holds:
 
@@ -112,25 +112,23 @@ def _build(config: dict[str, Any], tensors: dict[str, Tensor] | None, path: Path
     try:
         network = Compact(CompactConfig(**config))
         network.load_state_dict(tensors or {})
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, KeyError, RuntimeError) as error:
         raise InputError(f"{path} holds no `compact` network that can be trained: {str(error).splitlines()[0]}") from error
     return network.float()
 
 
-def load_initial(path: Path) -> tuple[Compact, dict[str, Tensor] | None]:
-    """The network to start from, and the colour classifier where one is stored beside it.
+def load_initial(path: Path) -> Compact:
+    """The network to start from: a safetensors file, a run folder (its best weights, else its last), or a training state (`.pt`;
+    its average).
 
-    `path`: a safetensors file, a run folder (its best weights, else its last), or a training state (`.pt`; its average).
     Raises as `load_trainable`, and `InputError` for a folder without weights.
     """
     if path.is_dir():
-        found = weights_of_run(path)
-        classifier = load_state(path / STATE).get("classifier") if (path / STATE).is_file() else None
-        return load_initial(found)[0], classifier
+        return load_trainable(weights_of_run(path))
     if path.suffix == ".safetensors":
-        return load_trainable(path), None
+        return load_trainable(path)
     state = load_state(path)
-    return _build(state.get(CONFIG_KEY, {}), state.get("ema"), path), state.get("classifier")
+    return _build(state.get(CONFIG_KEY, {}), state.get("ema"), path)
 
 
 def read_run(folder: Path) -> dict[str, Any]:

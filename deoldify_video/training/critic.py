@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-LAB_SCALE = (50.0, 60.0, 60.0)  # Lab is divided by this (after L loses 50) before the critic and the features look at it
+LAB_SCALE = (50.0, 60.0, 60.0)  # Lab is divided by this (after L loses 50) before the critic looks at it
 
 
 class PatchCritic(nn.Module):
@@ -33,7 +33,7 @@ class PatchCritic(nn.Module):
 
 
 def scaled_lab(lab: Tensor) -> Tensor:
-    """Lab (B, 3, H, W) -> the same at about -1..1, for the critic and the colour classifier."""
+    """Lab (B, 3, H, W) -> the same at about -1..1, for the critic."""
     scale = torch.tensor(LAB_SCALE, device=lab.device, dtype=lab.dtype)[:, None, None]
     offset = torch.tensor((50.0, 0.0, 0.0), device=lab.device, dtype=lab.dtype)[:, None, None]
     return (lab - offset) / scale
@@ -45,7 +45,7 @@ def critic_loss(true_scores: Tensor, painted_scores: Tensor) -> Tensor:
 
 
 def adversarial_loss(painted_scores: Tensor) -> Tensor:
-    """What the generator pays: the critic's mean score of its pictures, negated."""
+    """The generator's loss: the critic's mean score of its pictures, negated."""
     return -painted_scores.float().mean()
 
 
@@ -54,10 +54,11 @@ def make_critic_optimizer(critic: nn.Module, lr: float) -> torch.optim.Optimizer
     return torch.optim.Adam(critic.parameters(), lr, betas=(0.0, 0.9))
 
 
-def train_critic(critic: nn.Module, optimizer: torch.optim.Optimizer, true: Tensor, painted: Tensor) -> tuple[float, float]:
+def train_critic(critic: nn.Module, optimizer: torch.optim.Optimizer, true: Tensor, painted: Tensor) -> tuple[Tensor, Tensor]:
     """One step of a critic on a batch of true and of painted pictures, both (B, C, H, W).
 
-    Returns its loss and the share of patches that it judged rightly (0.5 is guessing, 1 means that the painter is found out).
+    Returns its loss and the share of patches that it judged rightly (0.5 is guessing, 1 means that the painter is found out), both
+    scalars on the device.
     """
     optimizer.zero_grad(set_to_none=True)
     true_scores, painted_scores = critic(true), critic(painted.detach())
@@ -65,4 +66,4 @@ def train_critic(critic: nn.Module, optimizer: torch.optim.Optimizer, true: Tens
     loss.backward()
     optimizer.step()
     right = 0.5 * ((true_scores > 0).float().mean() + (painted_scores < 0).float().mean())
-    return loss.item(), right.item()
+    return loss.detach(), right

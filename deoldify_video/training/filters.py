@@ -18,8 +18,8 @@ REASONS = ("unreadable", "too small", "graphics", "too dark or bright", "greysca
 
 _THUMBNAIL_PX = 64
 # Mean chroma: below the first a picture is grey, below the second it needs a part that is coloured.
-_GREY_CHROMA, _PALE_CHROMA = 4.0, 6.0
-_COLOURED_CHROMA, _COLOURED_SHARE = 12.0, 0.05
+_GRAY_CHROMA, _PALE_CHROMA = 4.0, 6.0
+_COLORED_CHROMA, _COLORED_SHARE = 12.0, 0.05
 _TINT_RESIDUAL, _ONE_HUE_RESIDUAL = 1.6, 2.5  # rms distance of (a, b) from being a function of L
 _ONE_HUE = 0.97  # length of the mean hue vector, 1 when all pixels are of one hue
 _DARK_L, _BRIGHT_L = 10.0, 92.0
@@ -46,8 +46,8 @@ def reason_against(picture: Picture, min_side_px: int = MIN_SIDE_PX) -> str | No
     if not _DARK_L <= lab[0].mean() <= _BRIGHT_L:
         return "too dark or bright"
     chroma = np.hypot(lab[1], lab[2])
-    coloured = float((chroma > _COLOURED_CHROMA).mean())
-    if chroma.mean() < _GREY_CHROMA or (chroma.mean() < _PALE_CHROMA and coloured < _COLOURED_SHARE):
+    colored = float((chroma > _COLORED_CHROMA).mean())
+    if chroma.mean() < _GRAY_CHROMA or (chroma.mean() < _PALE_CHROMA and colored < _COLORED_SHARE):
         return "greyscale"
     return "sepia" if _is_one_tint(lab, chroma) else None
 
@@ -75,8 +75,8 @@ def is_graphic(picture: Picture) -> bool:
 
 def perceptual_hash(picture: Picture) -> int:
     """64-bit hash that survives scaling and compression: low frequencies of a 32x32 grey picture against their median."""
-    grey = cv2.cvtColor(cv2.resize(picture, (32, 32), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    low = cv2.dct(grey.astype(np.float32))[:8, :8].reshape(-1)
+    gray = cv2.cvtColor(cv2.resize(picture, (32, 32), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    low = cv2.dct(gray.astype(np.float32))[:8, :8].reshape(-1)
     bits = low > np.median(low[1:])
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 

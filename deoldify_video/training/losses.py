@@ -6,34 +6,35 @@ five nearest neighbours.
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deoldify_video.color.lab import rgb_to_lab
-from deoldify_video.models.compact import OUTPUT_STRIDE, PALETTE_STEP
-from deoldify_video.training.batches import make_batch
-from deoldify_video.training.dataset import Photos
+from deoldify_video.models.compact import OUTPUT_STRIDE
+from deoldify_video.training.batches import PictureStore, small_ab
 
-_GRID_RADIUS = 12  # the ab plane reaches from -12 to 11 palette steps
+_REACH = 132.0  # the ab plane reaches this far from grey
 _AB_SCALE = 20.0  # an error of this many ab units counts as 1 in l1 and l2
-_PRIOR_SMOOTHING = 0.05  # share of the uniform distribution mixed into the prior, so that rare colours keep finite weights
+_UNIFORM_SHARE = 0.05  # mixed into the frequencies, so that rare colours keep finite weights
 
 
 class PaletteTargets(nn.Module):
-    """Turns true ab colours into soft targets on the palette, (K, 2) as in `Compact.palette`."""
+    """Turns true ab colours into soft targets on the palette, (K, 2) as in `Compact.palette`, a grid of `step`."""
 
     index: Tensor
     palette: Tensor
 
-    def __init__(self, palette: Tensor) -> None:
+    def __init__(self, palette: Tensor, step: float) -> None:
         super().__init__()
-        side = 2 * _GRID_RADIUS
-        ramp = torch.arange(side, dtype=torch.float32) - _GRID_RADIUS
+        self.step, self.radius = step, math.ceil(_REACH / step)
+        side = 2 * self.radius
+        ramp = torch.arange(side, dtype=torch.float32) - self.radius
         grid = torch.stack(torch.meshgrid(ramp, ramp, indexing="ij"), dim=-1).reshape(-1, 2)
         # Corners of the grid that no palette colour stands on give their share to the nearest one.
-        nearest = torch.cdist(grid, palette.float() / PALETTE_STEP).argmin(dim=1)
+        nearest = torch.cdist(grid, palette.float() / step).argmin(dim=1)
         self.register_buffer("index", nearest.reshape(side, side), persistent=False)
         self.register_buffer("palette", palette.float(), persistent=False)
 
@@ -42,8 +43,8 @@ class PaletteTargets(nn.Module):
 
         Each row of weights adds to 1.
         """
-        grid = ab.permute(0, 2, 3, 1).reshape(-1, 2) / PALETTE_STEP + _GRID_RADIUS  # (N, 2)
-        low = grid.floor().clamp(0, 2 * _GRID_RADIUS - 2)
+        grid = ab.permute(0, 2, 3, 1).reshape(-1, 2) / self.step + self.radius  # (N, 2)
+        low = grid.floor().clamp(0, 2 * self.radius - 2)
         part = grid - low
         a, b = low[:, 0].long(), low[:, 1].long()
         indices, weights = [], []
@@ -56,27 +57,21 @@ class PaletteTargets(nn.Module):
         return torch.stack(indices, dim=1), torch.stack(weights, dim=1)
 
 
-def palette_prior(targets: PaletteTargets, photos: Photos, seed: int, pictures: int = 2000) -> Tensor:
-    """How often each palette colour occurs in `photos`: (K,) float32, adds to 1. The same for the same seed."""
-    prior = torch.zeros(len(targets.palette))
-    rng = np.random.default_rng((seed, 2))
+def palette_frequencies(targets: PaletteTargets, store: PictureStore, seed: int, pictures: int = 2000) -> Tensor:
+    """How often each palette colour occurs in the pictures: (K,) float32, adds to 1. The same for the same seed."""
+    found = torch.zeros(len(targets.palette), device=store.device)
+    generator = torch.Generator(store.device).manual_seed(seed)
     for _ in range(max(1, pictures // 100)):
-        batch = make_batch(photos, 100, 64, rng, least_crop=0.6, aged=0.0)
-        indices, weights = targets(small_ab(rgb_to_lab(batch.rgb.float() / 255.0)))
-        prior.index_add_(0, indices.flatten(), weights.flatten())
-    return prior / prior.sum()
+        indices, weights = targets(small_ab(rgb_to_lab(store.crops(100, 64, 0.6, generator))))
+        found.index_add_(0, indices.flatten(), weights.flatten())
+    return found / found.sum()
 
 
-def rebalancing(prior: Tensor, exponent: float) -> Tensor:
-    """Weight of each palette colour, (K,): smoothed prior ** -exponent, scaled so that the mean weight over the data is 1."""
-    smooth = (1.0 - _PRIOR_SMOOTHING) * prior + _PRIOR_SMOOTHING / len(prior)
+def rebalancing(frequencies: Tensor, exponent: float) -> Tensor:
+    """Weight of each palette colour, (K,): smoothed frequency ** -exponent, scaled so that the mean over the data is 1."""
+    smooth = (1.0 - _UNIFORM_SHARE) * frequencies + _UNIFORM_SHARE / len(frequencies)
     weights = smooth**-exponent
-    return weights / (prior * weights).sum()
-
-
-def small_ab(lab: Tensor) -> Tensor:
-    """The true ab at the network's output size: Lab (B, 3, H, W) -> (B, 2, H/4, W/4)."""
-    return F.avg_pool2d(lab[:, 1:], OUTPUT_STRIDE)
+    return weights / (frequencies * weights).sum()
 
 
 def palette_losses(

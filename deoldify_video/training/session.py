@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from deoldify_video import __version__
 from deoldify_video.errors import InputError, OutputError, UsageError
 from deoldify_video.evaluation.sheet import write_sheet
-from deoldify_video.models.colorizer import choose_device, choose_precision
+from deoldify_video.models.colorizer import choose_device
 from deoldify_video.models.compact import Compact, CompactConfig
+from deoldify_video.models.efficientnet_lite import EfficientNetLite
 from deoldify_video.models.weights import CONFIG_KEY
+from deoldify_video.training.batches import PictureStore, decode_all
 from deoldify_video.training.card import source_commit
 from deoldify_video.training.checkpoint import (
     BEST,
@@ -32,20 +33,21 @@ from deoldify_video.training.checkpoint import (
 )
 from deoldify_video.training.critic import PatchCritic, make_critic_optimizer
 from deoldify_video.training.dataset import Photos, read_data
-from deoldify_video.training.losses import PaletteTargets, palette_prior, rebalancing
-from deoldify_video.training.perceptual import ColourClassifier, VggFeatures
-from deoldify_video.training.recipe import ADVERSARIAL, CLASSIFIER, CRITIC, STANDARD, Phase, Recipe, recipe_from_json
+from deoldify_video.training.losses import PaletteTargets, palette_frequencies, rebalancing
+from deoldify_video.training.observer import MetricsLog, TrainingObserver
+from deoldify_video.training.perceptual import EncoderFeatures
+from deoldify_video.training.pretrained import pretrained_encoder
+from deoldify_video.training.recipe import ADVERSARIAL, CRITIC, STANDARD, Phase, Recipe, recipe_from_json
 from deoldify_video.training.steps import Tools
 from deoldify_video.training.validate import Validation, score_of
-from deoldify_video.training.view import MetricsLog, View
 
-SHEET_PICTURES, SHEET_TEMPERATURE = 12, 0.6
+SHEET_PICTURES, SHEET_DECODING = 12, (0.7, 1.4)  # pictures; annealing temperature and gain
 HELD_OUT_EVERY = 50  # without --val, one picture in this many validates
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What `train` is asked for. Exactly one of `steps` and `minutes` is the budget of all phases together."""
+    """The settings of a training. Exactly one of `steps` and `minutes` is the budget of all phases together."""
 
     data: tuple[Path, ...]
     run: Path
@@ -59,6 +61,7 @@ class TrainOptions:
     seed: int = 0
     save_minutes: float = 5.0
     sheet_minutes: float = 20.0
+    log_every_steps: int = 25
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
@@ -75,6 +78,7 @@ class Counters:
     phase_step: int = 0
     phase_seconds: float = 0.0
     step: int = 0
+    pictures: int = 0
     seconds: float = 0.0
     checks: int = 0  # done in this phase
     best_score: float | None = None
@@ -85,54 +89,47 @@ class Counters:
 class Data:
     """The pictures of a training."""
 
-    photos: Photos
-    tiles: Photos
+    store: PictureStore
     validation: Validation
-    classes: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.classes = max(self.tiles.labels, default=-1) + 1
 
 
-def read_training_data(options: TrainOptions, view: View) -> Data:
-    """Read the pictures to learn from and those to validate with; what cannot be read is named."""
-    photos, tiles, unreadable = read_data(options.data)
+def read_training_data(options: TrainOptions, device: torch.device, observer: TrainingObserver) -> Data:
+    """Read the pictures to learn from, onto the device, and those to validate with; what cannot be read is named."""
+    photos = read_data(options.data)
     if options.val:
-        held_out, _, bad = read_data(options.val)
-        unreadable += bad
+        held_out = read_data(options.val)
     else:
         held_out, photos = _split(photos)
-    for name in unreadable:
-        view.say(f"cannot read {name}; it is left out")
-    if not photos and not tiles:
+    if not photos:
         raise InputError("the data has no pictures left to train on; give more, or a validation set of its own with --val.")
-    view.say(f"{len(photos)} photographs, {len(tiles)} labelled tiles, {len(held_out)} photographs to validate with")
-    return Data(photos if photos else tiles, tiles, Validation(held_out if held_out else tiles))
+    observer.say(f"{len(photos)} photographs, {len(held_out)} photographs to validate with")
+    pictures = decode_all(photos, lambda key: observer.say(f"cannot read {key}; it is left out"))
+    return Data(PictureStore(pictures, device), Validation(held_out))
 
 
 def _split(photos: Photos) -> tuple[Photos, Photos]:
     """(held out, the rest) of the photographs: every fiftieth, and at least one, is held out."""
     parts = Photos(), Photos()
-    for index, (key, picture, label) in enumerate(zip(photos.keys, photos.pictures, photos.labels, strict=True)):
-        parts[min(1, index % HELD_OUT_EVERY)].add(key, picture, label)
+    for index, (key, picture) in enumerate(zip(photos.keys, photos.pictures, strict=True)):
+        parts[min(1, index % HELD_OUT_EVERY)].add(key, picture)
     return parts
 
 
 class Training:
     """A training under way: its networks, counters and files. `train` below drives it."""
 
-    def __init__(self, options: TrainOptions, view: View) -> None:
+    def __init__(self, options: TrainOptions, observer: TrainingObserver) -> None:
         state = self._open_run(options)
-        self.options, self.view = options, view
+        self.options, self.observer = options, observer
         self.device = choose_device(options.device)
-        self.bf16 = self.device.type == "cuda" or choose_precision("auto", self.device) == "bf16"
+        self.bf16 = self.device.type == "cuda"  # on processors the gradients of depthwise convolutions are slow in bf16
         run = read_run(options.run) if state else {}
         self.recipe = recipe_from_json(json.dumps(run["recipe"]), "run.json") if state else options.recipe
         self.seed = int(run["seed"]) if state else options.seed
-        self.data = read_training_data(options, view)
-        if state and run["data"]["photos"] != len(self.data.photos):
+        self.data = read_training_data(options, self.device, observer)
+        if state and run["data"]["photos"] != len(self.data.store):
             raise InputError(
-                f"the run was started with {run['data']['photos']} photographs, but the data has {len(self.data.photos)}; "
+                f"the run was started with {run['data']['photos']} photographs, but the data has {len(self.data.store)}; "
                 "give the same data to resume, or start a new run from this one with --init."
             )
         self.counters = Counters(**state["counters"]) if state else Counters()
@@ -153,37 +150,31 @@ class Training:
         return None
 
     def _make_networks(self, state: dict[str, Any] | None) -> None:
-        classifier = None
         if state:
             network = Compact(CompactConfig(**state[CONFIG_KEY]))
             network.load_state_dict(state["generator"])
-            classifier = state["classifier"]
         elif self.options.init:
-            network, classifier = load_initial(self.options.init)
+            network = load_initial(self.options.init)
         else:
-            network = Compact(CompactConfig(**{"classes": self.data.classes, **self.recipe.network}))
-        if self.data.classes > network.config.classes > 0:
-            raise UsageError(
-                f"the data has {self.data.classes} classes, but the network to start from only {network.config.classes}; "
-                "start without --init, or leave the labelled sheets out."
-            )
+            network = Compact(CompactConfig(**self.recipe.network))
+            if self.recipe.imagenet:
+                network.encoder.load_state_dict(pretrained_encoder(network.config.encoder).state_dict())
         generator = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(generator).eval().requires_grad_(False)
         if state:
             self.average.load_state_dict(state["ema"])
-        targets = PaletteTargets(generator.palette).to(self.device)
-        prior = state["prior"] if state else palette_prior(targets.cpu(), self.data.photos, self.seed)
-        self.prior = prior.to(self.device)
-        self.tools = Tools(self.device, self.bf16, generator, targets.to(self.device), torch.ones_like(self.prior))
+        targets = PaletteTargets(generator.palette.cpu(), network.config.palette_step).to(self.device)
+        frequencies = state["frequencies"] if state else palette_frequencies(targets, self.data.store, self.seed)
+        self.frequencies = frequencies.to(self.device)
+        self.tools = Tools(self.device, self.bf16, generator, targets, torch.ones_like(self.frequencies))
         if any(phase.kind in (CRITIC, ADVERSARIAL) for phase in self.recipe.phases):
             self.tools.critic = PatchCritic().to(self.device)
             if state and state["critic"]:
                 self.tools.critic.load_state_dict(state["critic"])
-        if self.recipe.vgg:
-            self.tools.features = VggFeatures(self.recipe.vgg).to(self.device).eval().requires_grad_(False)
-        elif classifier:
-            self.tools.classifier = ColourClassifier(len(classifier["head.bias"])).to(self.device)
-            self.tools.classifier.load_state_dict(classifier)
+        if any(phase.loss.perceptual > 0 for phase in self.recipe.phases):
+            variant = network.config.encoder
+            encoder = pretrained_encoder(variant, planes=3) if self.recipe.imagenet else EfficientNetLite(variant, planes=3)
+            self.tools.features = EncoderFeatures(encoder).to(self.device)
 
     def _write_run(self) -> None:
         card = {
@@ -191,8 +182,7 @@ class Training:
             "seed": self.seed,
             "budget": {"steps": self.options.steps, "minutes": self.options.minutes},
             "init": self.options.init.name if self.options.init else None,
-            "data": {"from": [path.name for path in self.options.data], "photos": len(self.data.photos)},
-            "tiles": len(self.data.tiles),
+            "data": {"from": [path.name for path in self.options.data], "photos": len(self.data.store)},
             "version": __version__,
             "commit": source_commit(),
         }
@@ -200,35 +190,18 @@ class Training:
 
     # -- one phase ------------------------------------------------------------------------------------------------------------
 
-    def reason_to_skip(self, phase: Phase) -> str | None:
-        """Why `phase` cannot or need not run here, or None."""
-        if phase.kind == CLASSIFIER:
-            if not self.recipe.needs_classifier:
-                return "no phase uses the features of a colour classifier"
-            if self.data.classes < 2:
-                return "the data has no class labels; the perceptual loss is off"
-            if self.tools.classifier is not None and self.counters.phase_step == 0:
-                return "a trained colour classifier came with the starting weights"
-        if phase.kind != CLASSIFIER and not phase.photos and not len(self.data.tiles):
-            return "it asks for labelled tiles alone, and the data has none"
-        return None
-
     def begin_phase(self, phase: Phase) -> None:
-        """Make the phase's optimisers, or restore them, and freeze what only helps."""
+        """Make the phase's optimisers, or restore them."""
         tools = self.tools
-        if phase.kind == CLASSIFIER and tools.classifier is None:
-            tools.classifier = ColourClassifier(self.data.classes).to(self.device)
-        if tools.classifier is not None:
-            learning = phase.kind == CLASSIFIER
-            tools.classifier.train(learning).requires_grad_(learning)
-            if not self.recipe.vgg:
-                tools.features = tools.classifier
-        tools.weights = rebalancing(self.prior, phase.rebalance)
-        learner: nn.Module | None = tools.classifier if phase.kind == CLASSIFIER else tools.generator
+        tools.weights = rebalancing(self.frequencies, phase.rebalance)
         self.optimizer = self.critic_optimizer = None
-        if phase.kind != CRITIC and learner is not None:
+        if phase.kind != CRITIC:
+            pretrained = list(tools.generator.encoder.parameters())
+            kept = {id(parameter) for parameter in pretrained}
+            new = [parameter for parameter in tools.generator.parameters() if id(parameter) not in kept]
+            groups = [{"params": new, "rate": 1.0}, {"params": pretrained, "rate": phase.encoder_rate}]
             self.optimizer = torch.optim.AdamW(
-                learner.parameters(), phase.lr_from, betas=(0.9, 0.99), weight_decay=phase.weight_decay
+                groups, phase.lr_from, betas=(0.9, 0.99), weight_decay=phase.weight_decay, fused=self.device.type == "cuda"
             )
         if phase.kind in (CRITIC, ADVERSARIAL) and tools.critic is not None:
             tools.critic.train()
@@ -239,6 +212,12 @@ class Training:
         if saved_critic and self.critic_optimizer:
             self.critic_optimizer.load_state_dict(saved_critic)
         self._optimizer_state = None, None
+
+    def set_rate(self, rate: float) -> None:
+        """Let every group of parameters learn at its share of `rate`."""
+        if self.optimizer:
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate * group["rate"]
 
     def progress(self) -> float:
         """Done part of the current phase, 0 to 1."""
@@ -256,11 +235,9 @@ class Training:
         So a short fine-tuning shows in its average too.
         """
         decay = min(decay, (1 + self.counters.step) / (10 + self.counters.step))
-        for mean, now in zip(self.average.state_dict().values(), self.tools.generator.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(now, 1.0 - decay)
-            else:
-                mean.copy_(now)
+        means, values = self.average.state_dict().values(), self.tools.generator.state_dict().values()
+        pairs = [(mean, now) for mean, now in zip(means, values, strict=True) if mean.is_floating_point()]
+        torch._foreach_lerp_([mean for mean, _ in pairs], [now for _, now in pairs], 1.0 - decay)
 
     # -- files ----------------------------------------------------------------------------------------------------------------
 
@@ -270,6 +247,7 @@ class Training:
             "recipe": self.recipe.name,
             "phase": self.recipe.phases[min(self.counters.phase, len(self.recipe.phases) - 1)].name,
             "step": self.counters.step,
+            "pictures": self.counters.pictures,
             "hours": round(self.counters.seconds / 3600, 3),
             "device": self.device.type,
             "score_db": self.counters.best_score,
@@ -283,9 +261,8 @@ class Training:
             "counters": asdict(self.counters),
             "generator": tools.generator.state_dict(),
             "ema": self.average.state_dict(),
-            "prior": self.prior.cpu(),
+            "frequencies": self.frequencies.cpu(),
             "critic": tools.critic.state_dict() if tools.critic else None,
-            "classifier": tools.classifier.state_dict() if tools.classifier else None,
             "optimizer": self.optimizer.state_dict() if self.optimizer else None,
             "critic_optimizer": self.critic_optimizer.state_dict() if self.critic_optimizer else None,
         }
@@ -298,11 +275,11 @@ class Training:
         score, counters = score_of(curve), self.counters
         values = {"score_db": score}
         for point in curve:
-            values[f"gain_db_T{point.temperature}"] = point.gain_db
-            values[f"cf_ratio_T{point.temperature}"] = point.cf_ratio
+            values[f"gain_db_{point.label}"] = point.gain_db
+            values[f"cf_ratio_{point.label}"] = point.cf_ratio
         log.add(counters.step, phase.name, values)
-        text = "  ".join(f"T {p.temperature}: {p.gain_db:+.2f} dB, CF {p.cf_ratio:.2f}" for p in curve)
-        self.view.say(f"step {counters.step}, score {score:+.2f} dB  ({text})")
+        text = "  ".join(f"{p.label}: {p.gain_db:+.2f} dB, CF {p.cf_ratio:.2f}" for p in curve)
+        self.observer.say(f"step {counters.step}, score {score:+.2f} dB  ({text})")
         if phase.keep:
             name = f"checkpoints/{phase.name}-{counters.checks:02d}.safetensors"
             write_network(self.options.run / name, self.average, {**self.card(), "score_db": score})
@@ -312,7 +289,5 @@ class Training:
 
     def sheet(self) -> None:
         """Write a sheet of grey, ours and truth."""
-        rows = self.data.validation.rows(
-            self.average, self.device, self.bf16, temperature=SHEET_TEMPERATURE, count=SHEET_PICTURES
-        )
+        rows = self.data.validation.rows(self.average, self.device, self.bf16, decoding=SHEET_DECODING, count=SHEET_PICTURES)
         write_sheet(self.options.run / "sheets" / f"step-{self.counters.step:07d}.png", rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from deoldify_video.errors import InputError
 from deoldify_video.media.probe import film_stream, probe
 from deoldify_video.temporal.late import through
 from deoldify_video.temporal.shots import ShotDetector
-from deoldify_video.training.dataset import PICTURE_SUFFIXES, Picture, decode_picture
+from deoldify_video.training.dataset import PICTURE_SUFFIXES, Picture, decode_picture, read_shard
 
 FILM_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv")
 FRAMES_INTO_SHOT = 12  # the frame that is taken: past a dissolve's end; the last one of a shorter shot
@@ -25,17 +24,15 @@ _SMALL_PX = 96
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A picture that was found; `picture` is None when it cannot be read. With a `label` it is a sheet, and `data` its file."""
+class FoundPicture:
+    """A picture that was found; `picture` is None when it cannot be read."""
 
     source: str
     original: str
     picture: Picture | None
-    label: int = -1
-    data: bytes = b""
 
 
-def candidates(paths: list[Path], frames_per_film: int) -> Iterator[Candidate]:
+def found_pictures(paths: list[Path], frames_per_film: int) -> Iterator[FoundPicture]:
     """All pictures under `paths` in a fixed order, films with one frame a shot, at most `frames_per_film`.
 
     Raises `InputError` for a path that does not exist or holds nothing of use.
@@ -56,7 +53,7 @@ def candidates(paths: list[Path], frames_per_film: int) -> Iterator[Candidate]:
                 yield from _from_film(file, frames_per_film)
             else:
                 inside = file.relative_to(path) if path.is_dir() else Path(file.name)
-                yield Candidate(path.name, inside.as_posix(), _read(file))
+                yield FoundPicture(path.name, inside.as_posix(), _read(file))
 
 
 def _read(file: Path) -> Picture | None:
@@ -66,28 +63,12 @@ def _read(file: Path) -> Picture | None:
         return None  # counted as unreadable
 
 
-def _from_shard(path: Path) -> Iterator[Candidate]:
-    """Pictures of a shard; those with a class id keep it and their bytes."""
-    try:
-        with tarfile.open(path) as shard:
-            members = [member for member in shard if member.isfile()]
-            labels = {Path(m.name).stem: int(_content(shard, m)) for m in members if m.name.endswith(".cls")}
-            for member in members:
-                if not member.name.lower().endswith(PICTURE_SUFFIXES):
-                    continue
-                data = _content(shard, member)
-                label = labels.get(Path(member.name).stem, -1)
-                yield Candidate(path.name, member.name, decode_picture(data), label, data if label >= 0 else b"")
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"the shard {path} is damaged: {error}; leave it out or fetch it again.") from error
+def _from_shard(path: Path) -> Iterator[FoundPicture]:
+    for key, data in read_shard(path):
+        yield FoundPicture(path.name, key, decode_picture(data))
 
 
-def _content(shard: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = shard.extractfile(member)
-    return file.read() if file else b""
-
-
-def _from_film(path: Path, most: int) -> Iterator[Candidate]:
+def _from_film(path: Path, most: int) -> Iterator[FoundPicture]:
     """One frame of each shot, `most` of them evenly over the film. A film that breaks off gives what came before."""
     taken: list[tuple[int, Picture]] = []
     for frame_index, picture in _shot_frames(path):
@@ -95,11 +76,11 @@ def _from_film(path: Path, most: int) -> Iterator[Candidate]:
         if len(taken) >= 4 * most:  # keep memory bounded: every second one is enough for an even choice
             taken = taken[::2]
     if not taken:
-        yield Candidate(path.name, path.name, None)
+        yield FoundPicture(path.name, path.name, None)
         return
     for index in np.unique(np.linspace(0, len(taken) - 1, min(most, len(taken))).round().astype(int)):
         frame_index, picture = taken[index]
-        yield Candidate(path.name, f"frame {frame_index}", picture)
+        yield FoundPicture(path.name, f"frame {frame_index}", picture)
 
 
 def _shot_frames(path: Path) -> Iterator[tuple[int, Picture]]:

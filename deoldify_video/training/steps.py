@@ -5,23 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
-from deoldify_video.color.lab import rgb_to_lab
+from deoldify_video.errors import DependencyError
 from deoldify_video.models.compact import Compact
-from deoldify_video.training.batches import Batch
+from deoldify_video.training.batches import Batch, small_ab
 from deoldify_video.training.critic import PatchCritic, adversarial_loss, scaled_lab, train_critic
-from deoldify_video.training.losses import PaletteTargets, painted_lab, palette_losses, small_ab
-from deoldify_video.training.perceptual import ColourClassifier, FeatureNetwork, perceptual_loss
-from deoldify_video.training.recipe import ADVERSARIAL, CLASSIFIER, CRITIC, Phase
+from deoldify_video.training.losses import PaletteTargets, painted_lab, palette_losses
+from deoldify_video.training.perceptual import perceptual_loss
+from deoldify_video.training.recipe import ADVERSARIAL, CRITIC, Phase
 
-Losses = dict[str, float]
+LONGEST_GRADIENT = 1.0
+MOST_SKIPPED = 50  # steps of a training that may be left out because their gradients are not finite
+Losses = dict[str, Tensor]
 
 
 @dataclass
 class Tools:
-    """What the steps work with. `weights` (K,) rebalance the palette in the current phase."""
+    """Everything that the steps work with. `weights` (K,) rebalance the palette in the current phase."""
 
     device: torch.device
     bf16: bool
@@ -29,104 +30,70 @@ class Tools:
     targets: PaletteTargets
     weights: Tensor
     critic: PatchCritic | None = None
-    features: FeatureNetwork | None = None
-    classifier: ColourClassifier | None = None
+    features: nn.Module | None = None
+    skipped: int = 0
 
     def autocast(self) -> torch.autocast:
         """bfloat16 where the device computes with it, else nothing."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
+    def train_mode(self) -> None:
+        """Let the generator learn; the encoder keeps the statistics of its norms, which many more pictures have made."""
+        self.generator.train()
+        self.generator.encoder.eval()
+
 
 def run_step(
     phase: Phase,
     tools: Tools,
-    batches: list[Batch],
+    batch: Batch,
     optimizer: torch.optim.Optimizer | None,
     critic_optimizer: torch.optim.Optimizer | None,
 ) -> Losses:
-    """Do one step of `phase` on its batches; returns the losses by name, those of photographs with the prefix `photo_`."""
-    losses: Losses = {}
-    if phase.kind == CLASSIFIER:
-        assert optimizer is not None
-        for batch in batches:
-            losses.update(_classifier_step(tools, batch))
-        _apply(optimizer)
-    elif phase.kind == CRITIC:
+    """Do one step of `phase` on its batch; returns the losses by name, scalars on the device."""
+    if phase.kind == CRITIC:
         assert critic_optimizer is not None
-        for batch in batches:
-            losses.update(_critic_step(phase, tools, batch, critic_optimizer))
-    else:
-        assert optimizer is not None
-        painted: list[tuple[Tensor, Tensor]] = []
-        for batch in batches:
-            prefix = "" if _labelled(batch) else "photo_"
-            found, pair = _generator_losses(phase, tools, batch)
-            losses.update({prefix + name: value for name, value in found.items()})
-            painted += [pair] if pair else []
-        _apply(optimizer)
-        if phase.kind == ADVERSARIAL and critic_optimizer is not None and tools.critic is not None:
-            for true, ours in painted:
-                loss, right = train_critic(tools.critic, critic_optimizer, true, ours)
-                losses.update(critic=loss, critic_right=right)
+        return _critic_step(phase, tools, batch, critic_optimizer)
+    assert optimizer is not None
+    losses, pair = _generator_losses(phase, tools, batch)
+    length = nn.utils.clip_grad_norm_(tools.generator.parameters(), LONGEST_GRADIENT)
+    if torch.isfinite(length):
+        optimizer.step()
+    else:  # one such step would make every weight NaN
+        losses = {name: torch.nan_to_num(value, 0.0, 0.0, 0.0) for name, value in losses.items()}
+        tools.skipped += 1
+        if tools.skipped > MOST_SKIPPED:
+            raise DependencyError(
+                f"{tools.skipped} steps had gradients that are not finite; try --device cpu, another version of torch, or a lower rate."
+            )
+    optimizer.zero_grad(set_to_none=True)
+    if phase.kind == ADVERSARIAL and critic_optimizer is not None and tools.critic is not None and pair is not None:
+        losses["critic"], losses["critic_right"] = train_critic(tools.critic, critic_optimizer, *pair)
     return losses
 
 
-def _apply(optimizer: torch.optim.Optimizer) -> None:
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-
-
-def _labelled(batch: Batch) -> bool:
-    return bool((batch.labels >= 0).all())
-
-
-def _to_device(batch: Batch, tools: Tools) -> tuple[Tensor, Tensor]:
-    """(network input (B, 1, H, W), true Lab (B, 3, H, W)) on the device."""
-    lab = rgb_to_lab(batch.rgb.to(tools.device, non_blocking=True).float() / 255.0)
-    grey = batch.grey.to(tools.device, non_blocking=True)
-    return tools.generator.prepare(grey).contiguous(memory_format=torch.channels_last), lab
-
-
-def _classifier_step(tools: Tools, batch: Batch) -> Losses:
-    assert tools.classifier is not None
-    if not _labelled(batch):
-        return {}
-    lab = rgb_to_lab(batch.rgb.to(tools.device).float() / 255.0).contiguous(memory_format=torch.channels_last)
-    labels = batch.labels.to(tools.device)
-    with tools.autocast():
-        logits = tools.classifier(lab)
-    loss = F.cross_entropy(logits.float(), labels)
-    loss.backward()
-    return {"label": loss.item(), "right": (logits.argmax(dim=1) == labels).float().mean().item()}
+def _input(batch: Batch, tools: Tools) -> Tensor:
+    return tools.generator.prepare(batch.gray).contiguous(memory_format=torch.channels_last)
 
 
 def _critic_step(phase: Phase, tools: Tools, batch: Batch, optimizer: torch.optim.Optimizer) -> Losses:
     """The critic alone: the generator paints in eval mode and learns nothing."""
     assert tools.critic is not None
-    x, lab = _to_device(batch, tools)
     tools.generator.eval()
     with torch.no_grad(), tools.autocast():
-        ab = tools.generator.to_ab(tools.generator(x), phase.temperature)
-    true = scaled_lab(painted_lab(lab[:, :1], small_ab(lab)))
-    ours = scaled_lab(painted_lab(lab[:, :1], ab))
-    loss, right = train_critic(tools.critic, optimizer, true, ours)
+        ab = tools.generator.to_ab(tools.generator.logits(_input(batch, tools)), phase.temperature)
+    true = scaled_lab(painted_lab(batch.lab[:, :1], small_ab(batch.lab)))
+    loss, right = train_critic(tools.critic, optimizer, true, scaled_lab(painted_lab(batch.lab[:, :1], ab)))
     return {"critic": loss, "critic_right": right}
 
 
 def _generator_losses(phase: Phase, tools: Tools, batch: Batch) -> tuple[Losses, tuple[Tensor, Tensor] | None]:
-    """Add the gradients of a batch; returns the losses and, for the critic, (true, painted) scaled Lab pictures."""
-    x, lab = _to_device(batch, tools)
-    wanted, ab = phase.loss, small_ab(lab)
-    tools.generator.train()
+    """Set the gradients of a batch; returns the losses and, for the critic, (true, painted) scaled Lab pictures."""
+    wanted, lab, ab = phase.loss, batch.lab, small_ab(batch.lab)
+    tools.train_mode()
     with tools.autocast():
-        logits, meaning = tools.generator.forward_with_meaning(x)
+        logits = tools.generator.logits(_input(batch, tools), batch.prior)
     found = palette_losses(logits, ab, tools.targets, tools.weights, mean_loss=wanted.l1 > 0 or wanted.l2 > 0)
-    classify = wanted.label > 0 and tools.generator.classifier is not None and _labelled(batch)
-    if classify:
-        assert tools.generator.classifier is not None
-        with tools.autocast():
-            guess = tools.generator.classifier(meaning)
-        found["label"] = F.cross_entropy(guess.float(), batch.labels.to(tools.device))
     pair = None
     if wanted.decodes:
         painted = painted_lab(lab[:, :1], tools.generator.to_ab(logits, phase.temperature))
@@ -141,6 +108,5 @@ def _generator_losses(phase: Phase, tools: Tools, batch: Batch) -> tuple[Losses,
             tools.critic.requires_grad_(True)
             pair = (scaled_lab(true), ours.detach())
     share = {name: getattr(wanted, name) for name in found}
-    total = torch.stack([share[name] * value for name, value in found.items() if share[name] > 0]).sum()
-    total.backward()
-    return {name: value.item() for name, value in found.items()}, pair
+    torch.stack([share[name] * value for name, value in found.items() if share[name] > 0]).sum().backward()
+    return {name: value.detach() for name, value in found.items()}, pair

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from deoldify_video.cli.commands import evaluate as commands
 from deoldify_video.errors import InputError
-from deoldify_video.evaluation.image import Truth, evaluate
+from deoldify_video.evaluation.image import Truth, agreement, evaluate, gain_at
 from deoldify_video.evaluation.sheet import draw_sheet, write_sheet
 from deoldify_video.metrics.color import ciede2000, colorfulness, psnr_db
 from deoldify_video.models.colorizer import Colorizer
@@ -25,7 +25,7 @@ from deoldify_video.options import ColorOptions
 from deoldify_video.training.checkpoint import write_network
 from deoldify_video.training.dataset import Photos
 
-SMALL = CompactConfig(stem=8, widths=(8, 12, 16, 16), blocks=(1, 1, 1, 1), decoder=(16, 12, 12), classes=0)
+SMALL = CompactConfig("lite0", decoder=(16, 12, 12), context=16, context_blocks=1)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -97,22 +97,18 @@ def test_the_true_picture_scores_best_and_gray_is_the_baseline() -> None:
 
 def test_colors_change_and_light_does_not(colorizer: Colorizer) -> None:
     truth = Truth("a", picture(2, 97, 131))
-    ours = truth.colored_by(colorizer, 7)
+    ours = truth.painted(truth.ab_of(colorizer, 7))
     assert truth.gray.shape == ours.shape == truth.picture.shape
     assert colorfulness(ours) > colorfulness(truth.gray)
-    before = colorizer.gain
-    colorizer.gain = 0.0
-    plain = truth.colored_by(colorizer, 7)
-    colorizer.gain = before
-    assert np.array_equal(plain, truth.gray)
+    assert np.array_equal(truth.painted(truth.ab_of(colorizer.with_gain(0.0), 7)), truth.gray)
 
 
 def test_means_and_ratios_leave_out_what_cannot_be_read(colorizer: Colorizer, photos: Photos) -> None:
-    before = colorizer.temperature
     seen = []
-    means = evaluate(colorizer, photos, render_factor=7, temperatures=(1.0, 0.3), seen=lambda truth, _: seen.append(truth.key))
-    assert [mean.temperature for mean in means] == [1.0, 0.3]
-    colorizer.temperature = before
+    means = evaluate(colorizer, photos, render_factor=7, gains=(0.0, 0.5), seen=lambda truth, _: seen.append(truth.key))
+    assert [mean.gain for mean in means] == [colorizer.gain, 0.0, 0.5]
+    assert means[1].gain_db == pytest.approx(0.0, abs=1e-6)
+    assert means[1].cf < means[2].cf
     mean, scores = means[0], means[0].scores
     assert seen == [score.key for score in scores] == ["p0", "p1", "p2"]
     assert mean.pictures == 3
@@ -122,6 +118,23 @@ def test_means_and_ratios_leave_out_what_cannot_be_read(colorizer: Colorizer, ph
     torn.add("torn", b"no picture")
     with pytest.raises(InputError, match="no picture that can be read"):
         evaluate(colorizer, torn, render_factor=7)
+
+
+def test_the_curve_is_read_between_its_points_and_never_beyond_them(colorizer: Colorizer, photos: Photos) -> None:
+    means = evaluate(colorizer, photos, render_factor=7, gains=(0.0, 2.0))
+    low, high = (min(means, key=lambda m: m.cf_ratio), max(means, key=lambda m: m.cf_ratio))
+    between = gain_at([low, high], (low.cf_ratio + high.cf_ratio) / 2)
+    assert between == pytest.approx((low.gain_db + high.gain_db) / 2)
+    assert gain_at(means, high.cf_ratio + 0.01) is None
+
+
+def test_render_factors_agree_with_themselves_and_differ_from_others(colorizer: Colorizer, photos: Photos) -> None:
+    found = agreement(colorizer, photos, (7, 10, 14), limit=2)
+    assert set(found) == {(7, 10), (7, 14), (10, 14)}
+    assert min(found.values()) > 0
+    assert set(agreement(colorizer.with_gain(0.0), photos, (7, 10)).values()) == {0.0}
+    with pytest.raises(InputError, match="at least two"):
+        agreement(colorizer, photos, (7,))
 
 
 def test_a_sheet_holds_every_picture_in_its_shape(tmp_path: Path) -> None:
@@ -155,9 +168,17 @@ def test_the_command_reports_means_pictures_and_curve_as_json(weights: Path, fol
     assert report["mean"]["temperature"] == 0.5
     assert len(report["pictures"]) == 3
     assert (tmp_path / "sheet.png").is_file()
-    curve = json.loads(run(weights.parent, folder, "--render-factor", 7, "--json", "--curve", "--limit", 1).stdout)["curve"]
-    assert [point["temperature"] for point in curve] == sorted({point["temperature"] for point in curve}, reverse=True)
-    assert curve[0]["pictures"] == 1
+    report = json.loads(run(weights.parent, folder, "--render-factor", 7, "--json", "--curve", "--limit", 1).stdout)
+    gains = [point["gain"] for point in report["curve"]]
+    assert gains == sorted(set(gains))
+    assert report["curve"][0]["pictures"] == 1
+    assert set(report["gain_db_at_cf_ratio"]) == {"0.76", "0.9"}
+
+
+def test_the_command_prints_how_far_render_factors_are_apart(weights: Path, folder: Path) -> None:
+    report = json.loads(run(weights, folder, "--factors", "7,10", "--json").stdout)
+    assert [pair["factors"] for pair in report["agreement"]] == [[7, 10]]
+    assert "7 and 10" in run(weights, folder, "--factors", "10,7").stderr
 
 
 def test_the_command_prints_a_table(weights: Path, folder: Path) -> None:

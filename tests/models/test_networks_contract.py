@@ -23,7 +23,7 @@ WIDE = GeneratorConfig(True, (1, 1, 1, 1), (32, 32, 32, 16), (32, 32, 32, 16), d
 DEEP = GeneratorConfig(False, (1, 1, 1, 1), (16, 24, 24, 16), (48, 48, 32, 24), double=True, stem=16)
 DDCOLOR = DDColorConfig((1, 1, 1, 1), (16, 24, 32, 48), (32, 32, 256))
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
-    "compact": lambda: Compact(CompactConfig(16, (16, 16, 32, 32), (1, 1, 1, 1), (32, 16, 16))),
+    "compact": lambda: Compact(CompactConfig("lite0", (32, 16, 16), 32, 1)),
     "deoldify-video": lambda: Generator(WIDE),
     "deoldify-stable": lambda: Generator(WIDE),
     "deoldify-artistic": lambda: Generator(DEEP),

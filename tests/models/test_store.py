@@ -287,7 +287,7 @@ def test_a_mix_is_the_weighted_mean_of_its_members(weights: Path) -> None:
 
 def test_a_mix_of_unlike_networks_shows_each_its_own_size() -> None:
     torch.manual_seed(2)
-    compact = Compact(CompactConfig(8, (8, 8, 8, 8), (1, 1, 1, 1), (8, 8, 8), classes=0)).eval()
+    compact = Compact(CompactConfig("lite0", (8, 8, 8), 8, 1)).eval()
     members = (Member(MODELS["compact"], Path("a"), 0.5), Member(MODELS[NAME], Path("b"), 0.5))
     mixed = MixedNetwork(members, [compact, Generator(SMALL).eval()]).eval()
     width, height = MODELS["compact"].render_size(720, 400, 8)

@@ -18,7 +18,7 @@ from deoldify_video.cli.commands import dataset as commands
 from deoldify_video.errors import InputError, OutputError
 from deoldify_video.training import build as build_module
 from deoldify_video.training.build import BuildOptions, build
-from deoldify_video.training.dataset import TILE, random_crop, read_data
+from deoldify_video.training.dataset import read_data
 from deoldify_video.training.filters import crop_extremes, near_duplicates, perceptual_hash, reason_against
 
 VAL = Path(__file__).resolve().parents[3] / "shared" / "photos" / "val.tar"
@@ -95,7 +95,7 @@ def test_the_hash_knows_a_picture_again_and_the_largest_stays() -> None:
 
 @pytest.fixture
 def material(tmp_path: Path) -> Path:
-    """A folder with good pictures, bad ones, a shard, a labelled sheet and a film of two shots."""
+    """A folder with good pictures, bad ones, a shard (with a sheet of labelled thumbnails) and a film of two shots."""
     folder = tmp_path / "material"
     (folder / "deep").mkdir(parents=True)
     for number in range(3):
@@ -127,17 +127,14 @@ def write_film(path: Path, shots: list[np.ndarray]) -> None:
 def test_a_data_set_is_built_from_folders_shards_and_films(material: Path, tmp_path: Path) -> None:
     report = build(BuildOptions((material,), tmp_path / "data", side_px=128))
     assert report.kept == 6  # three of the folder, one of the shard, a frame of each shot
-    assert report.sheets == 1
     assert report.left_out == {"near-duplicate": 1, "greyscale": 1, "unreadable": 2}
     assert sorted(name.split(": ")[1] for name in report.unreadable) == ["empty.jpg", "torn.png"]
-    photos, tiles, unreadable = read_data([tmp_path / "data"])
-    assert (len(photos), len(tiles), unreadable) == (6, 64, [])
-    assert set(tiles.labels) == {7}
-    assert tiles.picture(0).shape == (TILE, TILE, 3)
+    photos = read_data([tmp_path / "data"])
+    assert len(photos) == 6
     assert all(min(photos.picture(i).shape[:2]) == 128 for i in range(6))
     rows = [line.split("\t") for line in (tmp_path / "data" / "index.tsv").read_text().splitlines()]
     assert rows[0] == ["key", "file", "source", "original", "width", "height"]
-    assert {row[3] for row in rows[1:]} >= {"deep/0.png", "a.png", "s.png"}
+    assert {row[3] for row in rows[1:]} >= {"deep/0.png", "a.png"}
     assert sum(row[2] == "film.mkv" for row in rows[1:]) == 2
 
 
@@ -169,25 +166,17 @@ def test_missing_empty_and_damaged_sources_are_input_errors(tmp_path: Path) -> N
     (tmp_path / "empty").mkdir()
     torn = write_tar(tmp_path / "torn.tar", {"a.png": encoded(photo(0))})
     torn.write_bytes(torn.read_bytes()[:700])
-    write_tar(tmp_path / "label.tar", {"a.png": encoded(photo(0)), "a.cls": b"cat"})
+    write_tar(tmp_path / "sheets.tar", {"a.png": encoded(photo(0)), "a.cls": b"7"})
     for source, words in (
         ("gone", "there is no"),
         ("empty", "holds no"),
         ("torn.tar", "damaged"),
-        ("label.tar", "damaged|no number"),
+        ("sheets.tar", "no picture"),
     ):
         with pytest.raises(InputError, match=words):
             build(BuildOptions((tmp_path / source,), tmp_path / "data"))
         with pytest.raises(InputError, match=words):
             read_data([tmp_path / source])
-
-
-def test_crops_are_square_inside_the_picture_and_follow_from_the_generator() -> None:
-    picture = photo(0, 40, 90)
-    for seed in range(20):
-        crop = random_crop(picture, 32, np.random.default_rng(seed), 0.3)
-        assert crop.shape == (32, 32, 3)
-        assert np.array_equal(crop, random_crop(picture, 32, np.random.default_rng(seed), 0.3))
 
 
 def test_the_command_prints_the_counts_as_json(material: Path, tmp_path: Path) -> None:
@@ -202,6 +191,6 @@ def test_the_command_prints_the_counts_as_json(material: Path, tmp_path: Path) -
 
 @pytest.mark.skipif(not VAL.exists(), reason="the shared photographs lie beside a developer's checkout only")
 def test_real_photographs_pass_the_filters() -> None:
-    photos, _, _ = read_data([VAL])
+    photos = read_data([VAL])
     reasons = [reason_against(crop_extremes(photos.picture(index))) for index in range(0, len(photos), 10)]
     assert sum(reason is not None for reason in reasons) <= 2

@@ -20,12 +20,12 @@ from typer.testing import CliRunner
 
 from deoldify_video.cli.commands import dataset, train
 from deoldify_video.errors import UsageError
-from deoldify_video.training import view as view_module
+from deoldify_video.training import observer as observer_module
 from deoldify_video.training.checkpoint import load_state
-from deoldify_video.training.view import RichView
+from deoldify_video.training.observer import RichObserver
 
-RECIPE = """{"network": {"stem": 8, "widths": [8, 12, 16, 16], "blocks": [1, 1, 1, 1], "decoder": [16, 12, 12]},
-"phases": [{"name": "broad", "tiles": 0, "photos": 2, "photo_px": 32, "checks": 1}]}"""
+RECIPE = """{"network": {"encoder": "lite0", "decoder": [16, 12, 12], "context": 16, "context_blocks": 1}, "imagenet": false,
+"phases": [{"name": "broad", "sizes": [32], "pixels": 2048, "checks": 1}]}"""
 
 
 @pytest.fixture
@@ -81,9 +81,9 @@ def test_options_that_cannot_work_are_named(data: Path) -> None:
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_view_shows_progress_on_a_terminal_and_lines_elsewhere(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view_module, "LINE_EVERY_S", -1.0)
+    monkeypatch.setattr(observer_module, "LINE_EVERY_S", -1.0)
     text = io.StringIO()
-    with RichView(Console(file=text, force_terminal=terminal, width=120)) as view:
+    with RichObserver(Console(file=text, force_terminal=terminal, width=120)) as view:
         view.say("hello")
         view.step("broad", 7, 0.5, {"ce": 2.0}, 100.0)
     shown = text.getvalue()

@@ -19,23 +19,24 @@ from deoldify_video.models.store import identify
 from deoldify_video.models.weights import read_weights
 from deoldify_video.training import checkpoint
 from deoldify_video.training.checkpoint import export, load_initial, load_state
+from deoldify_video.training.observer import Silent
+from deoldify_video.training.pretrained import pretrained_encoder
 from deoldify_video.training.recipe import ADVERSARIAL, CRITIC, SMALL, LossWeights, Phase, Recipe
 from deoldify_video.training.session import TrainOptions
 from deoldify_video.training.train import train
-from deoldify_video.training.view import Silent
 
-NETWORK = {"stem": 8, "widths": (8, 12, 16, 16), "blocks": (1, 1, 1, 1), "decoder": (16, 12, 12)}
+NETWORK = {"encoder": "lite0", "decoder": (16, 12, 12), "context": 16, "context_blocks": 1}
 BATCH = {
-    "tiles": 0,
-    "photos": 4,
-    "photo_px": 32,
+    "sizes": (32,),
+    "pixels": 4 * 32 * 32,
     "warmup_steps": 0,
+    "encoder_rate": 1.0,
     "ema_decay": 0.9,
     "checks": 1,
     "lr_from": 3e-3,
     "lr_to": 3e-3,
 }
-RECIPE = Recipe("test", (Phase("broad", **BATCH),), NETWORK)
+RECIPE = Recipe("test", (Phase("broad", **BATCH),), NETWORK, imagenet=False)
 
 
 class CrashError(Exception):
@@ -81,7 +82,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(data: Path, run: Path, **more: object) -> TrainOptions:
-    return replace(TrainOptions((data,), run, recipe=RECIPE, steps=6, device="cpu", sheet_minutes=1e6), **more)
+    return replace(
+        TrainOptions((data,), run, recipe=RECIPE, steps=6, device="cpu", sheet_minutes=1e6, log_every_steps=1), **more
+    )
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
@@ -105,7 +108,7 @@ def test_an_adversarial_training_resumes_to_the_same_bits(data: Path, tmp_path: 
         Phase("critic", CRITIC, **BATCH),
         Phase("adversarial", ADVERSARIAL, **{**BATCH, "keep": True, "checks": 2}, loss=LossWeights(adversarial=0.1)),
     )
-    recipe = Recipe("gan", phases, NETWORK)
+    recipe = Recipe("gan", phases, NETWORK, imagenet=False)
     train(options(data, tmp_path / "whole", recipe=recipe, steps=8))
     for crash, resume in ((2, False), (6, True)):
         with pytest.raises(CrashError):
@@ -119,10 +122,10 @@ def test_an_adversarial_training_resumes_to_the_same_bits(data: Path, tmp_path: 
 
 def test_training_lowers_the_loss_and_its_weights_load(data: Path, tmp_path: Path) -> None:
     view = Record()
-    ended = train(options(data, tmp_path / "run", steps=60), view)
-    first, last = (np.mean([loss["photo_ce"] for loss in part]) for part in (view.losses[:5], view.losses[-5:]))
+    ended = train(options(data, tmp_path / "run", steps=100), view)
+    first, last = (np.mean([loss["ce"] for loss in part]) for part in (view.losses[:5], view.losses[-5:]))
     assert last < 0.7 * first
-    assert ended.step == 60
+    assert ended.step == 100
     assert ended.best_score is not None
     for name in ("best", "last"):
         network = load_compact(tmp_path / "run" / f"{name}.safetensors")
@@ -135,12 +138,22 @@ def test_training_lowers_the_loss_and_its_weights_load(data: Path, tmp_path: Pat
     assert list((tmp_path / "run").glob("events.out.tfevents.*"))
 
 
-def test_every_phase_of_the_small_recipe_runs_and_what_cannot_is_named(data: Path, tmp_path: Path) -> None:
+def test_every_phase_of_the_small_recipe_runs(data: Path, tmp_path: Path) -> None:
     view = Record()
-    tiny = replace(SMALL, network=NETWORK, phases=tuple(replace(phase, photos=2, photo_px=32) for phase in SMALL.phases))
+    tiny = replace(SMALL, phases=tuple(replace(phase, sizes=(32,), pixels=2048) for phase in SMALL.phases))
     train(options(data, tmp_path / "run", recipe=tiny, steps=10), view)
-    assert any("classifier is skipped" in line and "no class labels" in line for line in view.said)
-    assert any("adversarial" in loss or "photo_adversarial" in loss for loss in view.losses)
+    assert [line.split(": ")[1] for line in view.said if line.startswith("phase")] == [phase.name for phase in SMALL.phases]
+    assert {"ce", "l2", "perceptual", "adversarial", "critic", "critic_right"} <= {
+        name for loss in view.losses for name in loss
+    }
+
+
+def test_a_training_starts_from_imagenet_where_the_recipe_says_so(data: Path, tmp_path: Path) -> None:
+    published = pretrained_encoder("lite0").state_dict()
+    still = Phase("broad", **{**BATCH, "encoder_rate": 0.0})
+    train(options(data, tmp_path / "run", recipe=Recipe("test", (still,), NETWORK), steps=1))
+    state = load_state(tmp_path / "run" / "state.pt")["generator"]
+    assert all(torch.equal(state[f"encoder.{key}"], value) for key, value in published.items())
 
 
 def test_a_signal_finishes_the_step_and_saves(data: Path, tmp_path: Path) -> None:
@@ -187,11 +200,11 @@ def test_fine_tuning_starts_from_weights_a_state_or_a_run(data: Path, tmp_path: 
     train(options(data, tmp_path / "run", steps=2))
     state = load_state(tmp_path / "run" / "state.pt")["ema"]
     for source in (tmp_path / "run", tmp_path / "run" / "last.safetensors", tmp_path / "run" / "state.pt"):
-        network, _ = load_initial(source)
+        network = load_initial(source)
         assert torch.allclose(network.head.weight, state["head.weight"], atol=1e-3)
         assert any("running_mean" in name for name in network.state_dict())  # not folded: it can be trained on
     train(options(data, tmp_path / "tuned", steps=2, init=tmp_path / "run"))
-    assert load_state(tmp_path / "tuned" / "state.pt")["config"]["stem"] == NETWORK["stem"]
+    assert load_state(tmp_path / "tuned" / "state.pt")["config"]["context"] == NETWORK["context"]
     with pytest.raises(InputError, match="no run folder"):
         load_initial(tmp_path)
 
@@ -205,7 +218,7 @@ def test_export_writes_weights_and_a_card_that_says_what_they_are(data: Path, tm
     (run / "notes.md").write_text("## Rights\n\nAll mine.\n")
     path = export(run, tmp_path / "mine.safetensors")
     assert identify(path).name == "compact"
-    assert load_compact(path).config.stem == NETWORK["stem"]
+    assert load_compact(path).config.decoder == NETWORK["decoder"]
     card = (tmp_path / "mine.md").read_text()
     for words in ("All mine.", "| 0.6 | 1 | 25.00 | +1.00 |", "2 steps", '"name": "broad"'):
         assert words in card

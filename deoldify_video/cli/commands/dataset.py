@@ -41,13 +41,11 @@ def build_command(
     for name in report.unreadable:
         console.print(f"cannot read {name}; it is left out", highlight=False)
     if json_output:
-        counts = {"kept": report.kept, "labelled_sheets": report.sheets, "left_out": dict(report.left_out)}
+        counts = {"kept": report.kept, "left_out": dict(report.left_out)}
         print_json({**counts, "unreadable": report.unreadable}, indent=2)
         return
     table = Table("", "pictures")
     table.add_row("kept", str(report.kept))
-    if report.sheets:
-        table.add_row("labelled sheets", str(report.sheets))
     for reason, count in report.left_out.most_common():
         table.add_row(f"left out: {reason}", str(count))
     console.print(table)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from deoldify_video.cli.console import print_json
 from deoldify_video.cli.shared_options import JsonOutput
+from deoldify_video.errors import UsageError
 
 if TYPE_CHECKING:
     from deoldify_video.evaluation.image import Summary, Truth
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from deoldify_video.models.colorizer import Colorizer
     from deoldify_video.options import ColorOptions
 
-CURVE_TEMPERATURES = (1.0, 0.8, 0.6, 0.5, 0.38, 0.3, 0.2)
-DEFAULT_RENDER_FACTOR = 16
+CURVE_GAINS = (0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2)
+CF_RATIOS = (0.76, 0.9)  # where the curve is read
+DEFAULT_RENDER_FACTOR = 21
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +39,13 @@ def evaluate_command(
     style: Annotated[str, typer.Option(help="natural, vibrant or muted.")] = "natural",
     temperature: Annotated[float | None, typer.Option(min=0.01, help="Annealing temperature, instead of the style's.")] = None,
     gain: Annotated[float | None, typer.Option(min=0.0, help="Chroma gain, instead of the style's.")] = None,
-    curve: Annotated[bool, typer.Option("--curve", help="PSNR and colourfulness over the temperature.")] = False,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="PSNR and colourfulness over the gain, and PSNR at the CF ratios 0.76 and 0.9.")
+    ] = False,
+    factors: Annotated[
+        str | None,
+        typer.Option(help="Render factors, such as 10,21,35: print how far their colours are apart, and nothing else."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many pictures, evenly spaced.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write a PNG: grey, ours, truth.")] = None,
     sheet_pictures: Annotated[int, typer.Option(min=1, help="Pictures on the sheet, evenly spaced.")] = 24,
@@ -50,7 +58,7 @@ def evaluate_command(
     """Colourize colour pictures from their grey, and compare with the truth and with staying grey."""
     import torch
 
-    from deoldify_video.evaluation.image import evaluate
+    from deoldify_video.evaluation.image import agreement, evaluate, gain_at
     from deoldify_video.evaluation.sheet import write_sheet
     from deoldify_video.options import ColorOptions
     from deoldify_video.training.checkpoint import weights_of_run
@@ -62,10 +70,10 @@ def evaluate_command(
     network = str(weights_of_run(Path(model))) if Path(model).is_dir() else model
     options = ColorOptions(network, render_factor=render_factor, style=style, device=device, precision=precision)
     colorizer = _open(options, temperature, gain)
-    photos, tiles, unreadable = read_data(data)
-    photos = photos if photos else tiles
-    for name in unreadable:
-        console.print(f"cannot read {name}; it is left out", highlight=False)
+    photos = read_data(data)
+    if factors is not None:
+        _print_agreement(console, agreement(colorizer, photos, _numbers(factors), limit), json_output=json_output)
+        return
     total = min(limit or len(photos), len(photos))
     # Evenly spaced among the pictures that are scored.
     drawn = {number * total // min(sheet_pictures, total) for number in range(min(sheet_pictures, total))} if sheet else set()
@@ -81,17 +89,38 @@ def evaluate_command(
             done += 1
             status.update(f"{done} of {total} pictures")
 
-        temperatures = CURVE_TEMPERATURES if curve else ()
-        means = evaluate(colorizer, photos, render_factor=render_factor, temperatures=temperatures, limit=limit, seen=seen)
+        gains = CURVE_GAINS if curve else ()
+        means = evaluate(colorizer, photos, render_factor=render_factor, gains=gains, limit=limit, seen=seen)
     if sheet:
         write_sheet(sheet, rows)
     if json_output:
         report = {"model": Path(model).name, "render_factor": render_factor, "style": style}
-        report |= {"curve": [mean.as_dict() for mean in means]} if curve else {"mean": means[0].as_dict()}
+        report["mean"] = means[0].as_dict()
+        if curve:
+            report["curve"] = [mean.as_dict() for mean in means[1:]]
+            report["gain_db_at_cf_ratio"] = {str(ratio): gain_at(means, ratio) for ratio in CF_RATIOS}
         report["pictures"] = [vars(score) for score in means[0].scores]
         print_json(report, indent=2)
     else:
         _print(console, means, each=each)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return sorted({int(number) for number in text.split(",")})
+    except ValueError:
+        raise UsageError(f"--factors takes numbers separated by commas, such as 10,21,35; not {text!r}") from None
+
+
+def _print_agreement(console: Console, distances: dict[tuple[int, int], float], *, json_output: bool) -> None:
+    if json_output:
+        pairs = [{"factors": pair, "ab_distance": round(distance, 4)} for pair, distance in distances.items()]
+        print_json({"agreement": pairs}, indent=2)
+        return
+    table = Table("render factors", "mean ab distance")
+    for (first, second), distance in distances.items():
+        table.add_row(f"{first} and {second}", f"{distance:.2f}")
+    console.print(table)
 
 
 def _open(options: ColorOptions, temperature: float | None, gain: float | None) -> Colorizer:
@@ -107,6 +136,8 @@ def _open(options: ColorOptions, temperature: float | None, gain: float | None) 
 
 
 def _print(console: Console, summaries: list[Summary], *, each: bool) -> None:
+    from deoldify_video.evaluation.image import gain_at
+
     if each:
         table = Table("picture", "PSNR dB", "grey dB", "CIEDE2000", "grey", "CF", "true CF")
         for score in summaries[0].scores:
@@ -130,3 +161,6 @@ def _print(console: Console, summaries: list[Summary], *, each: bool) -> None:
         )
     table.add_row("truth", "", "", "", "0.00", f"{first.true_cf:.1f}", "1.00")
     console.print(table)
+    for ratio in CF_RATIOS if len(summaries) > 1 else ():
+        at = gain_at(summaries, ratio)
+        console.print(f"at CF ratio {ratio}: " + ("not reached" if at is None else f"{at:+.2f} dB"), highlight=False)

@@ -37,10 +37,10 @@ def train_command(
     import cv2
     import torch
 
+    from deoldify_video.training.observer import RichObserver
     from deoldify_video.training.recipe import read_recipe
     from deoldify_video.training.session import TrainOptions
     from deoldify_video.training.train import train
-    from deoldify_video.training.view import RichView
 
     if threads:
         torch.set_num_threads(threads)
@@ -63,7 +63,7 @@ def train_command(
         sheet_minutes=sheet_minutes,
     )
     console = Console(stderr=True)
-    with RichView(console) as view:
-        ended = train(options, view)
+    with RichObserver(console) as observer:
+        ended = train(options, observer)
     score = "" if ended.best_score is None else f", best score {ended.best_score:+.2f} dB at step {ended.best_step}"
     console.print(f"done: {ended.step} steps in {ended.seconds / 60:.0f} minutes{score}; weights in {run}", highlight=False)

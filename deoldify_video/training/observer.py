@@ -17,14 +17,16 @@ from deoldify_video.errors import OutputError
 LINE_EVERY_S = 60.0  # without a terminal
 
 
-class View(Protocol):
-    """What the training tells its user."""
+class TrainingObserver(Protocol):
+    """The interface by which a training tells its user how it goes."""
 
     def say(self, text: str) -> None:
         """A line that stays."""
 
     def step(self, phase: str, number: int, progress: float, losses: Mapping[str, float], rate: float) -> None:
-        """Step `number` is done, `progress` (0..1) of the phase with it; `rate` in pictures a second."""
+        """Step `number` is done, `progress` (0..1) of the phase with it; `losses` are means since the last call, `rate` is in
+        pictures a second.
+        """
 
 
 class Silent:
@@ -37,7 +39,7 @@ class Silent:
         """Nothing."""
 
 
-class RichView:
+class RichObserver:
     """A progress bar for each phase with smoothed losses; a context manager. Writes to the console alone."""
 
     def __init__(self, console: Console) -> None:
@@ -56,7 +58,7 @@ class RichView:
         self._smooth: dict[str, float] = {}
         self._last_line = time.monotonic()
 
-    def __enter__(self) -> RichView:
+    def __enter__(self) -> RichObserver:
         self._progress.start()
         return self
 
@@ -73,7 +75,7 @@ class RichView:
             self._smooth.clear()
             self._tasks[phase] = self._progress.add_task(phase, total=1.0, losses="")
         for name, value in losses.items():
-            self._smooth[name] = 0.95 * self._smooth.get(name, value) + 0.05 * value
+            self._smooth[name] = 0.7 * self._smooth.get(name, value) + 0.3 * value
         text = f"step {number}, {rate:.0f} pictures/s  " + "  ".join(
             f"{name} {value:.3f}" for name, value in self._smooth.items()
         )
