@@ -13,19 +13,19 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import av.error
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from deoldify_video.compare.compositor import Composer, Layout, Planes, even_size
 from deoldify_video.errors import InputError, UsageError
+from deoldify_video.media.decode import open_film, own_stamp, upright
 from deoldify_video.media.encode import SegmentWriter
 from deoldify_video.media.files import check_output, output_file
 from deoldify_video.media.mux import EncodedFilm, Span, write_film
 from deoldify_video.media.photo_io import photo_format
 from deoldify_video.media.pictures import read_picture, write_picture
-from deoldify_video.media.probe import MATRIX_NAMES, MAX_PIXELS, MediaInfo, film_stream, probe
+from deoldify_video.media.probe import MATRIX_NUMBERS, MediaInfo, probe
 from deoldify_video.media.streams import container_format
 from deoldify_video.media.timing import PtsClock, rising
 from deoldify_video.options import EncodeOptions
@@ -173,44 +173,20 @@ def in_step(
 def _frames(info: MediaInfo, size: tuple[int, int], matrix: str) -> Iterator[tuple[int, Fraction, Planes]]:
     """Frames with rising stamps and their times in seconds: planes of `size`, upright, eight bits, limited range, `matrix`."""
     video = info.video
-    turns = video.rotation_deg // 90
-    coded = size if turns % 2 == 0 else size[::-1]
-    target = next(number for number, name in MATRIX_NAMES.items() if name == matrix)
-    source = next(number for number, name in MATRIX_NAMES.items() if name == video.matrix)
+    coded = size if video.rotation_deg in (0, 180) else size[::-1]
     clock = PtsClock(video.frame_rate, video.time_base)
-    for pts, frame in rising(_decoded(info), lambda frame: frame.pts if frame.pts is not None else frame.dts, clock):
-        yuv = frame.reformat(
-            width=coded[0],
-            height=coded[1],
-            format="yuv420p",
-            src_colorspace=source,
-            dst_colorspace=target,
-            src_color_range="JPEG" if video.full_range else "MPEG",
-            dst_color_range="MPEG",
-        )
-        yield pts, pts * video.time_base, tuple(np.rot90(_plane(yuv, number), turns) for number in range(3))
-
-
-def _decoded(info: MediaInfo) -> Iterator[av.VideoFrame]:
-    """All frames that can be decoded; a damaged packet is passed over."""
-    with av.open(str(info.path), metadata_errors="replace") as container:
-        stream = film_stream(container)
-        if stream is None:
-            raise InputError("changed while it was read", path=info.path)
-        stream.thread_type = "AUTO"
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.error.FFmpegError:
-                return
-            if packet is None:
-                return
-            try:
-                yield from packet.decode()
-            except (av.error.FFmpegError, ValueError):
-                continue
+    with open_film(info) as film:
+        for pts, frame in rising(film.frames(), own_stamp, clock):
+            yuv = frame.reformat(
+                width=coded[0],
+                height=coded[1],
+                format="yuv420p",
+                src_colorspace=video.colorspace,
+                dst_colorspace=MATRIX_NUMBERS[matrix],
+                src_color_range="JPEG" if video.full_range else "MPEG",
+                dst_color_range="MPEG",
+            )
+            yield pts, pts * video.time_base, tuple(upright(_plane(yuv, number), video) for number in range(3))
 
 
 def _plane(frame: av.VideoFrame, number: int) -> NDArray[np.uint8]:

@@ -10,14 +10,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import av
-import av.error
 import numpy as np
 
-from deoldify_video.color.yuv import SampleRange, luma_to_gray
 from deoldify_video.errors import InputError
-from deoldify_video.media.decode import has_luma_plane, luma_plane
-from deoldify_video.media.probe import MATRIX_NAMES, film_stream, probe
+from deoldify_video.media.decode import DecodeStats, Luma, frame_rgb, luma_plane, open_film
+from deoldify_video.media.probe import probe
 from deoldify_video.metrics.color import colorfulness, psnr_db
 from deoldify_video.metrics.temporal import RGB8, Score, TemporalMeter, fit_within, mean, motion_between, resize_picture
 from deoldify_video.temporal.flow import Gray, make_flow
@@ -109,28 +106,16 @@ def read_pictures(path: Path, size: tuple[int, int] | None = None) -> Iterator[P
     RGB is made with the matrix and range that the film names, its light is its Y' plane. Raises `InputError` for what cannot be
     read.
     """
-    video = probe(path).video
-    width, height = size or fit_within(video.width, video.height, LONGEST_SIDE_PX)
-    matrix = next(number for number, name in MATRIX_NAMES.items() if name == video.matrix)
-    samples = SampleRange.of(video.depth, full=video.full_range)
-    try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            stream = film_stream(container)
-            if stream is None:
-                raise InputError("holds no film", path=path)
-            stream.thread_type = "AUTO"
-            for frame in container.decode(stream):
-                rgb = frame.to_ndarray(
-                    format="rgb24", src_colorspace=matrix, src_color_range="JPEG" if video.full_range else "MPEG"
-                )
-                light: Gray
-                if has_luma_plane(frame.format.name):
-                    light = luma_to_gray(luma_plane(frame), samples)
-                else:
-                    light = frame.to_ndarray(format="gray")
-                yield Picture(resize_picture(light, width, height), resize_picture(rgb, width, height))
-    except av.error.FFmpegError as error:
-        raise InputError(f"cannot be decoded to its end ({error})", path=path) from error
+    info, stats = probe(path), DecodeStats()
+    video, luma = info.video, Luma(info.video)
+    across, down = (video.width, video.height) if video.rotation_deg in (0, 180) else (video.height, video.width)
+    width, height = size or fit_within(across, down, LONGEST_SIDE_PX)
+    with open_film(info, stats) as film:
+        for frame in film.frames():
+            light, rgb = luma.gray(luma_plane(luma.of(frame))), frame_rgb(frame, video)
+            yield Picture(resize_picture(light, width, height), resize_picture(rgb, width, height))
+    if stats.corrupt_packets or stats.broke_off:
+        raise InputError("is damaged; it cannot be decoded to its end", path=path)
 
 
 def _side_by_side(films: dict[str, Path], size: tuple[int, int]) -> Iterator[dict[str, Picture]]:

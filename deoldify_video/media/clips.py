@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import dropwhile, islice
 from statistics import median
 from typing import Any
 
 import av
-import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from deoldify_video.color.yuv import SampleRange
-from deoldify_video.errors import InputError
-from deoldify_video.media.decode import Window, has_luma_plane, luma_plane, small_gray
-from deoldify_video.media.inspect_content import frame_spread
-from deoldify_video.media.probe import MATRIX_NAMES, MAX_PIXELS, MediaInfo, film_stream
+from deoldify_video.color.spread import SMALL_PX, chroma_spread
+from deoldify_video.media.decode import Luma, Window, luma_plane, open_film, own_stamp
+from deoldify_video.media.probe import MediaInfo
 from deoldify_video.media.timing import PtsClock, rising
 
 
@@ -39,11 +36,9 @@ class ClipReader:
 
     def __init__(self, info: MediaInfo) -> None:
         self.info = info
-        video = info.video
         self.window: Window | None = None
-        self._convert_to = None if has_luma_plane(video.pix_fmt) else "yuv444p"
-        self.depth = video.depth if self._convert_to is None else 8
-        self.full_range = video.full_range if self._convert_to is None else False
+        self._luma = Luma(info.video)
+        self.depth, self.full_range = self._luma.depth, self._luma.full_range
         self._seconds: list[float] = []
 
     @property
@@ -51,13 +46,24 @@ class ClipReader:
         """Seconds that a frame takes, by the median of those read; 0 before anything was read."""
         return median(self._seconds) if self._seconds else 0.0
 
-    def sample(self, place: int, forward: int) -> Sample | None:
-        """The key picture before the stamp `place`, or the frame that lies up to `forward` frames nearer to it."""
-        last: tuple[int, av.VideoFrame] | None = None
-        for number, last in enumerate(self._from(place)):
-            if number >= forward or last[0] >= place:
-                break
-        return self._sample(*last) if last is not None else None
+    def samples(self, places: Iterable[int], forward: int) -> Iterator[Sample]:
+        """At each stamp of `places`, in order, the key picture before it, or the frame that lies up to `forward` frames nearer."""
+        video = self.info.video
+        forward_ticks = forward / video.frame_rate / video.time_base
+        with open_film(self.info, few=not forward) as film:
+            frames: Iterator[av.VideoFrame] = iter(())
+            here: int | None = None
+            for place in places:
+                if not forward or here is None or place - here > forward_ticks:  # too far to get there by decoding
+                    frames = self._timed(film.frames()) if film.seek(place) else iter(())
+                found = None
+                for number, found in enumerate(frames):
+                    stamp = own_stamp(found)
+                    if number >= forward or (stamp is not None and stamp >= place):
+                        break
+                here = own_stamp(found) if found is not None else None
+                if found is not None:
+                    yield self._sample(place if here is None else here, found)
 
     def read_through(self, stride: int, limit: int) -> list[Sample]:
         """Every `stride`-th of the first `limit` frames, without seeking."""
@@ -70,37 +76,26 @@ class ClipReader:
             frames = dropwhile(lambda item: item[0] < pts, self._from(place))
             found = list(islice(frames, count))
             if found and found[0][0] == pts:
-                return [self._luma(frame) for _, frame in found]
+                return [luma_plane(self._luma.of(frame)) for _, frame in found]
         return []
 
     def gray(self, luma: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
         """A small upright copy of `luma`, uint8 (h, w), full range; `size` is (width, height), black borders are left out."""
-        turns = self.info.video.rotation_deg // 90
-        shown = luma if self.window is None else luma[self.window.slices]
-        return small_gray(shown, size, SampleRange.of(self.depth, full=self.full_range), turns)
+        return self._luma.gray(luma if self.window is None else luma[self.window.slices], size)
+
+    def eight_bit(self, luma: NDArray[Any]) -> NDArray[np.uint8]:
+        """`luma` in codes of eight bits."""
+        return np.asarray(luma >> (self.depth - 8), np.uint8)
 
     def _from(self, place: int | None) -> Iterator[tuple[int, av.VideoFrame]]:
         """Frames with their stamps, from the key picture before `place` on; None: from the beginning, stamps repaired."""
         video = self.info.video
-        with av.open(str(self.info.path), metadata_errors="replace") as container:
-            stream = film_stream(container)
-            if stream is None:
-                raise InputError("changed while it was read", path=self.info.path)
-            # Threads that decode frames side by side would decode a dozen more than are wanted of a clip.
-            stream.thread_type = "AUTO" if place is None else "SLICE"
-            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            try:
-                frames = self._timed(container.decode(stream))
-                if place is None:
-                    clock = PtsClock(video.frame_rate, video.time_base)
-                    yield from rising(
-                        frames, lambda frame: frame.pts if frame.pts is not None else frame.dts, clock, video.start_pts
-                    )
-                else:
-                    container.seek(place, stream=stream)
-                    yield from ((frame.pts, frame) for frame in frames if frame.pts is not None)
-            except (av.error.FFmpegError, ValueError):
-                return  # a damaged place; there are others
+        with open_film(self.info, few=place is not None) as film:
+            if place is None:
+                clock = PtsClock(video.frame_rate, video.time_base)
+                yield from rising(self._timed(film.frames()), own_stamp, clock, video.start_pts)
+            elif film.seek(place):
+                yield from ((frame.pts, frame) for frame in self._timed(film.frames()) if frame.pts is not None)
 
     def _timed(self, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         """Frames of the film's own size; how long each takes is noted."""
@@ -112,10 +107,5 @@ class ClipReader:
             began = time.perf_counter()
 
     def _sample(self, pts: int, frame: av.VideoFrame) -> Sample:
-        return Sample(pts, self._luma(frame), frame_spread(frame))
-
-    def _luma(self, frame: av.VideoFrame) -> NDArray[Any]:
-        if self._convert_to is None:
-            return luma_plane(frame)
-        matrix = next(number for number, name in MATRIX_NAMES.items() if name == self.info.video.matrix)
-        return luma_plane(frame.reformat(format=self._convert_to, dst_colorspace=matrix, dst_color_range="MPEG"))
+        small = frame.reformat(width=SMALL_PX, height=SMALL_PX, format="yuv444p", interpolation="AREA")
+        return Sample(pts, luma_plane(self._luma.of(frame)), chroma_spread(small.to_ndarray()))

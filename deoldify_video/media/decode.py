@@ -12,6 +12,7 @@ import av
 import av.error
 import cv2
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from deoldify_video.color.yuv import SampleRange, luma_to_gray
@@ -88,14 +89,94 @@ class SeekPoint:
     pts: int | None = None
 
 
-def luma_plane(frame: av.VideoFrame) -> NDArray[Any]:
-    """The Y' plane of a decoded frame as a read-only view (H, W): uint8, or uint16 above eight bits."""
-    plane = frame.planes[0]
-    dtype = np.uint8 if frame.format.components[0].bits <= 8 else np.uint16
-    rows = np.frombuffer(memoryview(plane), dtype).reshape(-1, plane.line_size // np.dtype(dtype).itemsize)
-    view = rows[: frame.height, : frame.width]
-    view.flags.writeable = False
-    return view
+class OpenFilm:
+    """A film that is open, to be read from its beginning or from where it is sought."""
+
+    def __init__(self, container: av.container.InputContainer, stream: VideoStream, stats: DecodeStats) -> None:
+        self._container, self._stream, self._stats = container, stream, stats
+
+    def seek(self, pts: int) -> bool:
+        """Go to the key picture before the stamp `pts`, whose frames are the next; False where the film has no index for that."""
+        try:
+            self._container.seek(pts, stream=self._stream)
+        except av.error.FFmpegError:
+            return False
+        return True
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """The frames from here on, as they are decoded. What is damaged is passed over and counted; the film ends where nothing more
+        can be read.
+        """
+        run = 0
+        packets = self._container.demux(self._stream)
+        while run < CORRUPT_RUN:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError:
+                break
+            if packet is None:
+                return
+            try:
+                frames = packet.decode()
+            except (av.error.FFmpegError, ValueError):
+                run += 1
+                self._stats.corrupt_packets += 1
+                continue
+            run = 0 if frames else run
+            for frame in frames:
+                self._stats.damaged_frames += frame.is_corrupt
+                yield frame
+        self._stats.broke_off = True
+
+
+@contextlib.contextmanager
+def open_film(info: MediaInfo, stats: DecodeStats | None = None, *, few: bool = False) -> Iterator[OpenFilm]:
+    """Open a film's picture stream, with a limit on the pixels of every frame. `stats` counts what is damaged.
+
+    With `few`, when only some frames are wanted here and there, no threads decode a dozen more. Raises `InputError` when the film is
+    no longer what was probed.
+    """
+    try:
+        container = av.open(str(info.path), metadata_errors="replace")
+    except (av.error.FFmpegError, OSError) as error:
+        raise InputError(f"can no longer be read ({error.strerror})", path=info.path) from error
+    with container:
+        stream = film_stream(container)
+        if stream is None:
+            raise InputError("changed while it was read", path=info.path)
+        stream.thread_type = "SLICE" if few else "AUTO"
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        yield OpenFilm(container, stream, stats or DecodeStats())
+
+
+def own_stamp(frame: av.VideoFrame) -> int | None:
+    """The stamp that a decoded frame has, None where it has none."""
+    return frame.pts if frame.pts is not None else frame.dts
+
+
+def frame_rgb(frame: av.VideoFrame, video: VideoInfo, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """A decoded frame in colour by the film's own matrix and range, as a viewer sees it: RGB uint8 (h, w, 3), upright.
+
+    `size` is its (width, height), by default that of the coded picture, which is turned but not stretched.
+    """
+    width, height = size or (frame.width, frame.height)
+    if size is not None and video.rotation_deg in (90, 270):
+        width, height = height, width
+    rgb = frame.reformat(
+        width,
+        height,
+        format="rgb24",
+        src_colorspace=video.colorspace,
+        src_color_range="JPEG" if video.full_range else "MPEG",
+        interpolation="AREA" if size else None,
+    )
+    return upright(rgb.to_ndarray(), video)
+
+
+def upright(picture: NDArray[Any], video: VideoInfo) -> NDArray[Any]:
+    """A decoded picture (H, W) or (H, W, C) as a viewer sees it: turned, and mirrored where the film says so."""
+    turned = np.rot90(picture, video.rotation_deg // 90)
+    return np.ascontiguousarray(turned[:, ::-1] if video.mirrored else turned)
 
 
 def has_luma_plane(pix_fmt: str) -> bool:
@@ -106,6 +187,50 @@ def has_luma_plane(pix_fmt: str) -> bool:
 def output_is_full_range(video: VideoInfo) -> bool:
     """Whether the luma that a reader gives has full range: where there is no Y' plane, it is computed in limited range."""
     return video.full_range and has_luma_plane(video.pix_fmt)
+
+
+def luma_plane(frame: av.VideoFrame) -> NDArray[Any]:
+    """The Y' plane of a frame that has one, as a read-only view (H, W): uint8, or uint16 above eight bits."""
+    plane = frame.planes[0]
+    dtype = np.uint8 if frame.format.components[0].bits <= 8 else np.uint16
+    rows = np.frombuffer(memoryview(plane), dtype).reshape(-1, plane.line_size // np.dtype(dtype).itemsize)
+    view = rows[: frame.height, : frame.width]
+    view.flags.writeable = False
+    return view
+
+
+class Luma:
+    """The Y' plane of a film's frames: as it is decoded, or where there is none (RGB, packed formats) computed, once, in the matrix
+    that the output will name. `depth` is in bits.
+    """
+
+    def __init__(self, video: VideoInfo) -> None:
+        self._video = video
+        self.is_decoded = has_luma_plane(video.pix_fmt)
+        self.depth = video.depth if self.is_decoded else (8 if video.depth <= 8 else 12)
+        self.full_range = output_is_full_range(video)
+
+    def of(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """A decoded frame with a Y' plane."""
+        if self.is_decoded:
+            return frame
+        made = frame.reformat(
+            format="yuv444p" if self.depth == 8 else "yuv444p12le",
+            dst_colorspace=self._video.colorspace,
+            dst_color_range="MPEG",
+        )
+        made.pts, made.dts, made.duration = frame.pts, frame.dts, frame.duration
+        return made
+
+    def gray(self, luma: NDArray[Any], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """An upright grey copy of the plane `luma` (H, W), or of a part of it: uint8 (h, w), full range. `size` is its (width,
+        height), by default the plane's own.
+        """
+        turns = self._video.rotation_deg // 90
+        if size is not None:
+            luma = cv2.resize(luma, size if turns % 2 == 0 else size[::-1], interpolation=cv2.INTER_AREA)
+        samples = SampleRange.of(self.depth, full=self.full_range)
+        return np.ascontiguousarray(np.rot90(luma_to_gray(luma, samples), turns))
 
 
 @dataclass(frozen=True)
@@ -121,13 +246,6 @@ class Window:
     def slices(self) -> tuple[slice, slice]:
         """For indexing a plane: rows, columns."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
-
-
-def small_gray(luma: NDArray[Any], size: tuple[int, int], samples: SampleRange, turns: int) -> NDArray[np.uint8]:
-    """A small upright copy of `luma` (H, W), uint8 (h, w), full range: `size` is its (width, height) after `turns` quarter turns."""
-    coded = size if turns % 2 == 0 else size[::-1]
-    small = cv2.resize(luma, coded, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(np.rot90(luma_to_gray(small, samples), turns))
 
 
 class FilmReader:
@@ -150,15 +268,11 @@ class FilmReader:
         self.stats = DecodeStats()
         video = info.video
         self.window = window or Window(0, 0, video.width, video.height)
-        # Where there is no Y' plane (RGB, packed formats) one is computed once, in the matrix that the output will name.
-        self.convert_to = None if has_luma_plane(video.pix_fmt) else ("yuv444p" if video.depth <= 8 else "yuv444p12le")
-        self.depth = video.depth if self.convert_to is None else (8 if video.depth <= 8 else 12)
-        self.full_range = output_is_full_range(video)
+        self.luma = Luma(video)
+        self.depth, self.full_range = self.luma.depth, self.luma.full_range
 
     def __iter__(self) -> Iterator[DecodedFrame]:
         video = self.info.video
-        samples = SampleRange.of(self.depth, full=self.full_range)
-        turns = video.rotation_deg // 90
         end_pts = None if self.options.end_s is None else video.start_pts + round(self.options.end_s / video.time_base)
         longest = LONGEST_FRAME_S / video.time_base
         for number, (pts, frame) in self._wanted():
@@ -168,7 +282,7 @@ class FilmReader:
             if number < self.seek_point.frame:
                 continue
             luma = luma_plane(frame)
-            gray = small_gray(luma[self.window.slices], self.gray_size, samples, turns)
+            gray = self.luma.gray(luma[self.window.slices], self.gray_size)
             self.stats.last_duration = frame.duration if 0 < frame.duration <= longest else self._clock.step
             yield DecodedFrame(number, pts, luma, gray)
         if self.stats.frames == self.seek_point.frame == 0:
@@ -205,41 +319,16 @@ class FilmReader:
                 self.stats.repaired_pts = clock.repaired
                 yield item
 
-        frames = counted(rising(self._decoded(seek_pts), _own_stamp, clock, video.start_pts))
+        frames = counted(rising(self._decoded(seek_pts), own_stamp, clock, video.start_pts))
         return deinterlaced(frames, video.time_base) if self.options.deinterlace else frames
 
     def _decoded(self, seek_pts: int | None) -> Iterator[av.VideoFrame]:
         video = self.info.video
-        with av.open(str(self.info.path), metadata_errors="replace") as container:
-            stream = film_stream(container)
-            if stream is None:
-                raise InputError("changed while it was read", path=self.info.path)
-            stream.thread_type = "AUTO"
-            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            if seek_pts is not None:
-                step = max(1, round(1 / (video.frame_rate * video.time_base)))
-                with contextlib.suppress(av.error.FFmpegError):  # no index: it is read from the beginning
-                    container.seek(seek_pts - SEEK_MARGIN_FRAMES * step, stream=stream)
-            run = 0
-            packets = container.demux(stream)
-            while run < CORRUPT_RUN:
-                try:
-                    packet = next(packets, None)
-                except av.error.FFmpegError:
-                    break
-                if packet is None:
-                    return
-                try:
-                    frames = packet.decode()
-                except (av.error.FFmpegError, ValueError):
-                    run += 1
-                    self.stats.corrupt_packets += 1
-                    continue
-                run = 0 if frames else run
-                for frame in frames:
-                    self.stats.damaged_frames += frame.is_corrupt
-                    yield self._checked(frame)
-            self.stats.broke_off = True
+        with open_film(self.info, self.stats) as film:
+            if seek_pts is not None:  # without an index it is read from the beginning
+                film.seek(seek_pts - SEEK_MARGIN_FRAMES * max(1, round(1 / (video.frame_rate * video.time_base))))
+            for frame in film.frames():
+                yield self.luma.of(self._checked(frame))
 
     def _checked(self, frame: av.VideoFrame) -> av.VideoFrame:
         video = self.info.video
@@ -250,18 +339,11 @@ class FilmReader:
                 path=self.info.path,
                 remedy="split it there and colorize the pieces",
             )
-        if self.convert_to is None:
-            if frame.format.name.replace("yuvj", "yuv") != video.pix_fmt.replace("yuvj", "yuv"):
-                raise InputError(
-                    f"changes its pixels from {video.pix_fmt} to {frame.format.name} after {self.stats.frames} frames",
-                    path=self.info.path,
-                    remedy="split it there and colorize the pieces",
-                )
-            return frame
-        converted = frame.reformat(format=self.convert_to, dst_colorspace=video.colorspace, dst_color_range="MPEG")
-        converted.pts, converted.dts, converted.duration = frame.pts, frame.dts, frame.duration
-        return converted
-
-
-def _own_stamp(frame: av.VideoFrame) -> int | None:
-    return frame.pts if frame.pts is not None else frame.dts
+        same_pixels = frame.format.name.replace("yuvj", "yuv") == video.pix_fmt.replace("yuvj", "yuv")
+        if self.luma.is_decoded and not same_pixels:
+            raise InputError(
+                f"changes its pixels from {video.pix_fmt} to {frame.format.name} after {self.stats.frames} frames",
+                path=self.info.path,
+                remedy="split it there and colorize the pieces",
+            )
+        return frame

@@ -97,7 +97,7 @@ def sample_film(reader: ClipReader, count: int, part: DecodeOptions | None = Non
     Sets the reader's window inside black borders. Raises `InputError` when not one frame can be decoded.
     """
     shot_samples = _all_shot_samples(reader, count, part or DecodeOptions())
-    lumas = [_eight_bit(shot_sample.sample.luma, reader.depth) for shot_sample in shot_samples]
+    lumas = [reader.eight_bit(shot_sample.sample.luma) for shot_sample in shot_samples]
     reader.window = find_window(lumas, full_range=reader.full_range)
     chosen = choose(shot_samples, count, lambda shot_sample: faces_in(reader.gray(shot_sample.sample.luma, _face_size(reader))))
     video = reader.info.video
@@ -116,9 +116,9 @@ def _all_shot_samples(reader: ClipReader, count: int, part: DecodeOptions) -> li
     number, rate = count * PLACES_PER_SHOT, reader.info.video.frame_rate
     first, length = _span(reader.info, part)
     places = [first + length * (2 * n + 1) // (2 * number) for n in range(number if length else 1)]
-    shot_samples = _shot_samples(reader, (reader.sample(place, 0) for place in places))
+    shot_samples = _shot_samples(reader, reader.samples(places, 0))
     if len(shot_samples) < count and reader.info.duration_s * rate > _READ_FRAMES:
-        shot_samples = _shot_samples(reader, (reader.sample(place, _FORWARD_FRAMES) for place in places))
+        shot_samples = _shot_samples(reader, reader.samples(places, _FORWARD_FRAMES))
     if len(shot_samples) < count:
         frames = min(round(length * reader.info.video.time_base * rate), _READ_FRAMES)
         stride = max(1, frames // number) if frames else round(rate)
@@ -138,11 +138,11 @@ def _span(info: MediaInfo, part: DecodeOptions) -> tuple[int, int]:
     return video.start_pts + round(part.start_s / video.time_base), length
 
 
-def _shot_samples(reader: ClipReader, samples: Iterable[Sample | None]) -> list[_ShotSample]:
+def _shot_samples(reader: ClipReader, samples: Iterable[Sample]) -> list[_ShotSample]:
     """Each frame once, those that show nothing only where there is nothing else."""
     found: dict[int, _ShotSample] = {}
     for sample in samples:
-        if sample is not None and sample.pts not in found:
+        if sample.pts not in found:
             corners = Corners(reader.gray(sample.luma, _CORNERS_PX))
             found[sample.pts] = _ShotSample(sample, reader.gray(sample.luma, _SMALL), corners)
     lively = [shot_sample for shot_sample in found.values() if shot_sample.small.std() > _FLAT]
@@ -192,10 +192,6 @@ def _one_shot(reader: ClipReader, sample: Sample) -> list[NDArray[Any]]:
     detector = ShotDetector()
     found = through(lumas, lambda luma: detector.push(reader.gray(luma, _SMALL)), detector.flush)
     return [luma for luma, shot in found if shot == 0][:CLIP_FRAMES]
-
-
-def _eight_bit(luma: NDArray[Any], depth: int) -> NDArray[np.uint8]:
-    return np.asarray(luma >> (depth - 8) if depth > 8 else luma, np.uint8)
 
 
 def _face_size(reader: ClipReader) -> tuple[int, int]:

@@ -89,31 +89,18 @@ class _Clip:
 
 def _clips(info: MediaInfo) -> Iterator[_Clip]:
     """The key pictures before evenly spread places, with the frames that follow."""
-    import av
-    import av.error
-
-    from deoldify_video.media.probe import MAX_PIXELS, film_stream
+    from deoldify_video.media.decode import open_film
 
     video = info.video
     length = round(info.duration_s / video.time_base)
     seen: set[int] = set()
-    with av.open(str(info.path), metadata_errors="replace") as container:
-        stream = film_stream(container)
-        if stream is None:
-            return
-        stream.thread_type = "SLICE"  # threads that decode frames side by side would decode a dozen more than are wanted
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    with open_film(info, few=True) as film:
         for number in range(_PLACES if length else 1):
-            try:
-                container.seek(video.start_pts + length * (2 * number + 1) // (2 * _PLACES), stream=stream)
-                frames = container.decode(stream)
-                first = next(frames, None)
-                if first is None or first.pts is None or first.pts in seen:
-                    continue
-                seen.add(first.pts)
-                yield _one_shot(info, [first, *islice(frames, _FRAMES - 1)])
-            except av.error.FFmpegError:
-                continue
+            place = video.start_pts + length * (2 * number + 1) // (2 * _PLACES)
+            frames = list(islice(film.frames(), _FRAMES)) if film.seek(place) else []
+            if frames and frames[0].pts is not None and frames[0].pts not in seen:
+                seen.add(frames[0].pts)
+                yield _one_shot(info, frames)
 
 
 def _one_shot(info: MediaInfo, frames: list[Any]) -> _Clip:
@@ -121,28 +108,18 @@ def _one_shot(info: MediaInfo, frames: list[Any]) -> _Clip:
     import cv2
     import numpy as np
 
-    from deoldify_video.media.probe import MATRIX_NAMES
+    from deoldify_video.media.decode import frame_rgb
     from deoldify_video.metrics.temporal import fit_within
     from deoldify_video.temporal.flow import make_flow
     from deoldify_video.temporal.shots import dissimilarity
 
     video = info.video
-    turns = video.rotation_deg // 90
-    width, height = fit_within(*video.upright_size, _MEASURED_PX)
-    coded = (width, height) if turns % 2 == 0 else (height, width)
-    matrix = next(number for number, name in MATRIX_NAMES.items() if name == video.matrix)
+    size = fit_within(*video.upright_size, _MEASURED_PX)
     flow = make_flow("dis-fine")
     clip = _Clip(float((frames[0].pts - video.start_pts) * video.time_base), [], [])
     last = None
     for frame in frames:
-        small = frame.reformat(
-            *coded,
-            format="rgb24",
-            src_colorspace=matrix,
-            src_color_range="JPEG" if video.full_range else "MPEG",
-            interpolation="AREA",
-        )
-        rgb = np.ascontiguousarray(np.rot90(small.to_ndarray(), turns))
+        rgb = frame_rgb(frame, video, size)
         light = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         tiny = np.asarray(cv2.resize(light, _SMALL, interpolation=cv2.INTER_AREA), np.uint8)
         if last is not None and dissimilarity(last, tiny, flow) > _CUT:

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-import av.error
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
 
 from deoldify_video.errors import InputError
-from deoldify_video.media.probe import film_stream, probe
+from deoldify_video.media.decode import frame_rgb, open_film
+from deoldify_video.media.probe import probe
 from deoldify_video.temporal.late import through
 from deoldify_video.temporal.shots import ShotDetector
 from deoldify_video.training.dataset import PICTURE_SUFFIXES, Picture, decode_picture, read_shard
@@ -114,17 +112,6 @@ def _decoded(path: Path) -> Iterator[Picture]:
         info = probe(path)
     except InputError:
         return  # counted as unreadable
-    matrix = Colorspace.ITU709 if info.video.matrix == "bt709" else Colorspace.ITU601
-    color_range = ColorRange.JPEG if info.video.full_range else ColorRange.MPEG
-    turns = info.video.rotation_deg // 90
-    try:
-        with av.open(str(path)) as container:
-            stream = film_stream(container)
-            if stream is None:
-                return
-            stream.thread_type = "AUTO"
-            for frame in container.decode(stream):
-                rgb = frame.reformat(format="rgb24", src_colorspace=matrix, src_color_range=color_range)
-                yield np.ascontiguousarray(np.rot90(rgb.to_ndarray(), turns))
-    except av.error.FFmpegError:
-        return  # what came before the damage is used
+    with open_film(info) as film:
+        for frame in film.frames():
+            yield frame_rgb(frame, info.video)

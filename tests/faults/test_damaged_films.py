@@ -143,7 +143,7 @@ def test_huge_dimensions(tmp_path, stub_colorizer):
 
 def test_image_bomb(tmp_path, stub_colorizer, monkeypatch):
     """The header is modest, a later packet is not: the decoder itself is told the limit, here a small one."""
-    for module in ("probe", "decode", "inspect_content"):
+    for module in ("probe", "decode"):
         monkeypatch.setattr(f"deoldify_video.media.{module}.MAX_PIXELS", 64 * 64)
     first = make_film(tmp_path / "a.ts", frames=20, codec="mpeg2video", audio=None)
     second = make_film(tmp_path / "b.ts", frames=20, codec="mpeg2video", audio=None, size=(96, 64))

@@ -17,6 +17,7 @@ from deoldify_video.errors import InputError, UsageError
 from deoldify_video.film.colorize import colorize_film
 from deoldify_video.formatting import format_duration, format_timecode
 from deoldify_video.media.clips import ClipReader
+from deoldify_video.media.decode import OpenFilm
 from deoldify_video.media.labels import shortened, text_mask
 from deoldify_video.media.photo_io import read_photo
 from deoldify_video.media.probe import probe
@@ -90,9 +91,14 @@ def test_only_the_wanted_part_of_the_film_is_sampled(film):
 
 
 def test_few_frames_are_decoded_however_long_the_film_is(film, monkeypatch):
-    decoded = []
-    luma = ClipReader._luma
-    monkeypatch.setattr(ClipReader, "_luma", lambda reader, frame: decoded.append(frame.pts) or luma(reader, frame))
+    decoded, frames = [], OpenFilm.frames
+
+    def counted(film):
+        for frame in frames(film):
+            decoded.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(OpenFilm, "frames", counted)
     sample_film(ClipReader(probe(film)), 2)
     assert len(decoded) <= 2 * shot_selection.PLACES_PER_SHOT + 2 * (shot_selection._SEARCHED_FRAMES + 10)
 
@@ -161,7 +167,7 @@ def test_a_zoomed_picture_is_recognized_and_another_is_not():
 
 
 def test_a_film_that_cannot_be_decoded_is_an_input_error(film, monkeypatch):
-    monkeypatch.setattr(ClipReader, "_from", lambda reader, place: iter(()))
+    monkeypatch.setattr(OpenFilm, "frames", lambda film: iter(()))
     with pytest.raises(InputError, match="no frame that can be decoded"):
         sample_film(ClipReader(probe(film)), 2)
 
