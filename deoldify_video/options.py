@@ -11,6 +11,7 @@ from deoldify_video.errors import UsageError
 
 MIN_RENDER_FACTOR, MAX_RENDER_FACTOR = 7, 64
 AUTO: Final = "auto"  # a render factor: some are tried on every film and photo, and one is chosen
+HELP, NAME = "help", "name"  # in the metadata of options
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 BIT_DEPTHS = (8, 10, 12, 16)
@@ -34,15 +35,20 @@ def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
     _require(value in known, f"{what} {value!r} is not known", f"choose one of {', '.join(known)}")
 
 
+def _flag(text: str, name: str = "") -> dict[str, str]:
+    """Metadata of an option that the command line offers, under its own name if not another; `text` is its help."""
+    return {HELP: text, NAME: name}
+
+
 @dataclass(frozen=True)
 class DecodeOptions:
     """Which part of the film: seconds from its first frame; `end_s` None means to the end. `deinterlace` makes whole frames of
     fields, for the network and for the output.
     """
 
-    start_s: float = 0.0
-    end_s: float | None = None
-    deinterlace: bool = False
+    start_s: float = field(default=0.0, metadata=_flag("Begin here: seconds or [HH:]MM:SS.", "start"))
+    end_s: float | None = field(default=None, metadata=_flag("End here.", "end"))
+    deinterlace: bool = field(default=False, metadata=_flag("Make whole pictures of an interlaced film's fields."))
 
     def __post_init__(self) -> None:
         _require(self.start_s >= 0, f"--start is {self.start_s} s; it cannot lie before the film")
@@ -58,15 +64,21 @@ class ColorOptions:
     flow; None: it sees every frame. `hints`: a JSON file of colours at points of a photo, for networks that take them.
     """
 
-    model: str = "compact"
-    render_factor: int | Literal["auto"] | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    batch_size: int | None = None
-    style: str = "natural"
-    saturation: float = 1.0
-    keyframes: int | None = None
-    hints: Path | None = None
+    model: str = field(default="compact", metadata=_flag("A network's name, or a weights file."))
+    render_factor: int | Literal["auto"] | None = field(
+        default=None, metadata=_flag("The network sees (16 x N)^2 pixels; 7 to 64, or `auto` to try some.")
+    )
+    device: str = field(default="auto", metadata=_flag(f"{', '.join(DEVICES[:-1])} or {DEVICES[-1]}."))
+    precision: str = field(default="auto", metadata=_flag(f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}."))
+    batch_size: int | None = field(default=None, metadata=_flag("Frames that the network takes at once; by free memory."))
+    style: str = field(default="natural", metadata=_flag("natural, vibrant or muted."))
+    saturation: float = field(default=1.0, metadata=_flag("Multiplies the colours; 0 to 4."))
+    keyframes: int | None = field(
+        default=None, metadata=_flag("Only every Nth frame, or `auto`, goes through the network; the rest follows the motion.")
+    )
+    hints: Path | None = field(
+        default=None, metadata=_flag("A JSON file of colours at points of a photo, for `--model siggraph17`.")
+    )
 
     def __post_init__(self) -> None:
         _one_of("device", self.device, DEVICES)
@@ -88,9 +100,9 @@ class SmoothOptions:
     `lookahead`: frames that the smoother waits for, to see what comes; `flow`: the optical flow that it follows.
     """
 
-    smoothing: float = 0.9
-    lookahead: int = 4
-    flow: str = "dis"
+    smoothing: float = field(default=0.9, metadata=_flag("How still colours hold over time: 0 (off) to 1."))
+    lookahead: int = field(default=4, metadata=_flag("Frames ahead that smoothing looks at; 0 looks back only."))
+    flow: str = field(default="dis", metadata=_flag("Optical flow: dis, dis-fine, or raft (a GPU and torchvision)."))
 
     def __post_init__(self) -> None:
         _require(0 <= self.smoothing <= 1, f"smoothing {self.smoothing} is out of range", "use 0 to 1")
@@ -109,11 +121,11 @@ class EncodeOptions:
     `bit_depth`: at least so many bits a sample, where the codec holds them; None: as many as the source has.
     """
 
-    codec: str = "h264"
-    crf: int | None = None
-    preset: str | None = None
-    overwrite: bool = False
-    bit_depth: int | None = None
+    codec: str = field(default="h264", metadata=_flag(f"{', '.join(CODECS)}."))
+    crf: int | None = field(default=None, metadata=_flag("Quality of the encoder; lower is better."))
+    preset: str | None = field(default=None, metadata=_flag("The encoder's own preset.", "encoder_preset"))
+    overwrite: bool = field(default=False, metadata=_flag("Replace an existing output."))
+    bit_depth: int | None = field(default=None, metadata=_flag("At least 8, 10, 12 or 16 bits, where the codec has them."))
 
     def __post_init__(self) -> None:
         _one_of("codec", self.codec, CODECS)
@@ -151,11 +163,11 @@ class JobOptions:
     out what the output's container cannot hold.
     """
 
-    restart: bool = False
-    force: bool = False
-    allow_truncated: bool = False
-    verify: bool = True
-    drop_streams: bool = False
+    restart: bool = field(default=False, metadata=_flag("Forget what an unfinished run has made."))
+    force: bool = field(default=False, metadata=_flag("Take a film that is in colour already."))
+    allow_truncated: bool = field(default=False, metadata=_flag("Take a film that is cut short."))
+    verify: bool = field(default=True, metadata=_flag("Compare the finished film with its source."))
+    drop_streams: bool = field(default=False, metadata=_flag("Leave out streams that the output cannot hold."))
 
 
 @dataclass(frozen=True)

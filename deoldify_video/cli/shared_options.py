@@ -1,13 +1,14 @@
-"""The options of colouring, declared once: for every command that colours films and photos."""
+"""The options of colouring as flags, made from what `options` declares: for every command that colours films and photos."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 from typer.models import OptionInfo
@@ -15,20 +16,18 @@ from typer.models import OptionInfo
 from deoldify_video.cli.completion import complete_codec, complete_model, complete_preset, complete_style
 from deoldify_video.cli.config_file import PRESET, apply_preset
 from deoldify_video.errors import UsageError
-from deoldify_video.options import (
-    AUTO,
-    CODECS,
-    MAX_RENDER_FACTOR,
-    MIN_RENDER_FACTOR,
-    ColorOptions,
-    DecodeOptions,
-    EncodeOptions,
-    FilmOptions,
-    JobOptions,
-    SmoothOptions,
-)
+from deoldify_video.options import AUTO, HELP, MAX_RENDER_FACTOR, MIN_RENDER_FACTOR, NAME, FilmOptions
 
-_COLORING, _CODING, _SAFETY = "Colours", "Output", "Safety"
+_SAFETY = "Safety"
+_PANELS = {
+    "color": "Colours",
+    "smooth": "Colours",
+    "decode": "Output",
+    "encode": "Output",
+    "job": _SAFETY,
+}  # by group of options
+_COMPLETIONS = {"model": complete_model, "style": complete_style, "codec": complete_codec}
+_SHORT = {"render_factor": "-r"}
 _CHOSEN = "chosen"
 
 JSON = "json"
@@ -60,8 +59,8 @@ class Chosen:
 
 def with_film_options(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options below, all but `without`, in the place of its parameter `chosen`, which gets what they come to."""
-    table = inspect.signature(choose, eval_str=True).parameters
-    shared = [parameter for name, parameter in table.items() if name not in without]
+    declared = [flag for flag in _declared() if flag.parameter.name not in without]
+    shared = [_PRESET, *(flag.parameter for flag in declared)]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command, eval_str=True)
@@ -70,7 +69,7 @@ def with_film_options(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..
         def run(**values: Any) -> None:
             given = {parameter.name: values.pop(parameter.name) for parameter in shared}
             flags = tuple(word for parameter in shared for word in _flags(parameter, given[parameter.name]))
-            command(**values, **{_CHOSEN: replace(choose(**given), flags=flags)})
+            command(**values, **{_CHOSEN: Chosen(_options(declared, given), flags)})
 
         parameters: list[inspect.Parameter] = []
         for parameter in own.parameters.values():
@@ -95,8 +94,11 @@ def _flags(parameter: inspect.Parameter, value: Any) -> list[str]:
     return [name, str(value)]
 
 
-def choose(
-    preset: Annotated[  # its callback gives the other options their defaults, so it is read first
+_PRESET = inspect.Parameter(  # its callback gives the other options their defaults, so it is read first
+    PRESET,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    default=None,
+    annotation=Annotated[
         str | None,
         typer.Option(
             help="fast, balanced, best, archive, or one of your own.",
@@ -104,108 +106,76 @@ def choose(
             is_eager=True,
             autocompletion=complete_preset,
         ),
-    ] = None,
-    render_factor: Annotated[
-        str | None,
-        typer.Option(
-            "-r",
-            "--render-factor",
-            help="The network sees (16 x N)^2 pixels; 7 to 64, or `auto` to try some.",
-            rich_help_panel=_COLORING,
-        ),
-    ] = None,
-    model: Annotated[
-        str, typer.Option(help="A network's name, or a weights file.", rich_help_panel=_COLORING, autocompletion=complete_model)
-    ] = "compact",
-    style: Annotated[
-        str, typer.Option(help="natural, vibrant or muted.", rich_help_panel=_COLORING, autocompletion=complete_style)
-    ] = "natural",
-    saturation: Annotated[float, typer.Option(help="Multiplies the colours; 0 to 4.", rich_help_panel=_COLORING)] = 1.0,
-    smoothing: Annotated[
-        float, typer.Option(help="How still colours hold over time: 0 (off) to 1.", rich_help_panel=_COLORING)
-    ] = SmoothOptions.smoothing,
-    lookahead: Annotated[
-        int, typer.Option(help="Frames ahead that smoothing looks at; 0 looks back only.", rich_help_panel=_COLORING)
-    ] = SmoothOptions.lookahead,
-    flow: Annotated[
-        str, typer.Option(help="Optical flow: dis, dis-fine, or raft (a GPU and torchvision).", rich_help_panel=_COLORING)
-    ] = SmoothOptions.flow,
-    keyframes: Annotated[
-        str | None,
-        typer.Option(
-            help="Only every Nth frame, or `auto`, goes through the network; the rest follows the motion.",
-            rich_help_panel=_COLORING,
-        ),
-    ] = None,
-    hints: Annotated[
-        Path | None,
-        typer.Option(help="A JSON file of colours at points of a photo, for `--model siggraph17`.", rich_help_panel=_COLORING),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_COLORING)] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=_COLORING)] = "auto",
-    batch_size: Annotated[
-        int | None, typer.Option(help="Frames that the network takes at once; by free memory.", rich_help_panel=_COLORING)
-    ] = None,
-    start: Annotated[str, typer.Option(help="Begin here: seconds or [HH:]MM:SS.", rich_help_panel=_CODING)] = "0",
-    end: Annotated[str | None, typer.Option(help="End here.", rich_help_panel=_CODING)] = None,
-    codec: Annotated[
-        str, typer.Option(help=f"{', '.join(CODECS)}.", rich_help_panel=_CODING, autocompletion=complete_codec)
-    ] = "h264",
-    crf: Annotated[int | None, typer.Option(help="Quality of the encoder; lower is better.", rich_help_panel=_CODING)] = None,
-    encoder_preset: Annotated[str | None, typer.Option(help="The encoder's own preset.", rich_help_panel=_CODING)] = None,
-    bit_depth: Annotated[
-        int | None,
-        typer.Option(help="At least 8, 10, 12 or 16 bits, where the codec has them.", rich_help_panel=_CODING),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel=_CODING)
-    ] = False,
-    deinterlace: Annotated[
-        bool, typer.Option("--deinterlace", help="Make whole pictures of an interlaced film's fields.", rich_help_panel=_CODING)
-    ] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Forget what an unfinished run has made.", rich_help_panel=_SAFETY)
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Take a film that is in colour already.", rich_help_panel=_SAFETY)
-    ] = False,
-    allow_truncated: Annotated[
-        bool, typer.Option("--allow-truncated", help="Take a film that is cut short.", rich_help_panel=_SAFETY)
-    ] = False,
-    drop_streams: Annotated[
-        bool,
-        typer.Option("--drop-streams", help="Leave out streams that the output cannot hold.", rich_help_panel=_SAFETY),
-    ] = False,
-    verify: Annotated[
-        bool, typer.Option("--verify/--no-verify", help="Compare the finished film with its source.", rich_help_panel=_SAFETY)
-    ] = True,
-) -> Chosen:
-    """The options as one value. Raises `UsageError`."""
-    from deoldify_video.media.timing import parse_time
-
-    distance = None
-    if keyframes is not None:
-        from deoldify_video.temporal.keyframes import parse_keyframes
-
-        distance = parse_keyframes(keyframes)
-    options = FilmOptions(
-        DecodeOptions(parse_time(start), parse_time(end) if end is not None else None, deinterlace),
-        ColorOptions(
-            model, parse_render_factor(render_factor), device, precision, batch_size, style, saturation, distance, hints
-        ),
-        SmoothOptions(smoothing, lookahead, flow),
-        EncodeOptions(codec, crf, encoder_preset, overwrite, bit_depth),
-        job=JobOptions(restart, force, allow_truncated, verify, drop_streams),
-    )
-    return Chosen(options)
+    ],
+)
 
 
-def parse_render_factor(text: str | None) -> int | Literal["auto"] | None:
-    """The value of `--render-factor`: a number, `auto`, or None for none. Raises `UsageError`."""
-    if text is None or text == AUTO:
-        return AUTO if text else None
+@dataclass(frozen=True)
+class _Flag:
+    """A field of a group of options, and the parameter of a command that sets it."""
+
+    group: str
+    field: str
+    parameter: inspect.Parameter
+
+
+def _declared() -> Iterator[_Flag]:
+    groups = get_type_hints(FilmOptions)
+    for group, panel in _PANELS.items():
+        types = get_type_hints(groups[group])
+        for option in fields(groups[group]):
+            name = option.metadata[NAME] or option.name
+            kind, default = types[option.name], option.default
+            if name in _PARSERS:
+                kind, default = (str, f"{default:g}") if default is not None else (str | None, None)
+            flag = "--" + name.replace("_", "-")
+            if default is True:
+                flag += f"/--no-{flag[2:]}"
+            words = [_SHORT[name], flag] if name in _SHORT else [flag]
+            completion = _COMPLETIONS.get(name)
+            settings = typer.Option(*words, help=option.metadata[HELP], rich_help_panel=panel, autocompletion=completion)
+            annotation = Annotated[kind, settings]  # type: ignore[valid-type]
+            parameter = inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
+            yield _Flag(group, option.name, parameter)
+
+
+def _options(flags: list[_Flag], given: Mapping[str, Any]) -> FilmOptions:
+    """The values of `flags`, by the names of their parameters, as one value. Raises `UsageError`."""
+    groups: dict[str, dict[str, Any]] = defaultdict(dict)
+    for flag in flags:
+        value, parse = given[flag.parameter.name], _PARSERS.get(flag.parameter.name)
+        groups[flag.group][flag.field] = parse(value) if parse and value is not None else value
+    types = get_type_hints(FilmOptions)
+    return FilmOptions(**{group: types[group](**values) for group, values in groups.items()})
+
+
+def parse_render_factor(text: str) -> int | Literal["auto"]:
+    """The value of `--render-factor`: a number or `auto`. Raises `UsageError`."""
+    if text == AUTO:
+        return AUTO
     if not text.isdecimal():
         raise UsageError(
             f"render factor {text!r} is no number", remedy=f"use {MIN_RENDER_FACTOR} to {MAX_RENDER_FACTOR}, or auto"
         )
     return int(text)
+
+
+def _parse_keyframes(text: str) -> int:
+    from deoldify_video.temporal.keyframes import parse_keyframes
+
+    return parse_keyframes(text)
+
+
+def _parse_time(text: str) -> float:
+    from deoldify_video.media.timing import parse_time
+
+    return parse_time(text)
+
+
+# Options that are written otherwise than they are kept.
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "render_factor": parse_render_factor,
+    "keyframes": _parse_keyframes,
+    "start": _parse_time,
+    "end": _parse_time,
+}
