@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,3 +94,22 @@ def stub_colorizer(stub_spec: ModelSpec) -> Colorizer:
 def real_colorizer() -> Colorizer:
     """The network that ships, on the CPU; read only."""
     return Colorizer(ColorOptions(device="cpu"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mounts a disk of so many bytes, or one that cannot be written; skips the test where only another user could."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(size_bytes: int = 10**6, *, read_only: bool = False) -> Path:
+        options = f"size={size_bytes}" + (",ro" if read_only else "")
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"no disk can be mounted here: {error}")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", "--lazy", str(folder)], check=False, capture_output=True)

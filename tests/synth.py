@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache, partial
 from pathlib import Path
@@ -101,6 +101,18 @@ def make_sound(path: Path) -> Path:
         sound: Any = target.add_stream("aac", rate=AUDIO_RATE, layout="mono")
         target.mux(sound.encode(tone(0.5, 440)))
         target.mux(sound.encode(None))
+    return path
+
+
+def with_packet_data(path: Path, source: Path, change: Callable[[int, bytes], bytes]) -> Path:
+    """Write the pictures of `source` anew after `change(number, data)` for the data of every packet; returns `path`."""
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for number, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
+            copy = av.Packet(change(number, bytes(packet)))
+            copy.pts, copy.dts, copy.time_base, copy.stream = packet.pts, packet.dts, packet.time_base, stream
+            copy.is_keyframe = packet.is_keyframe
+            new.mux(copy)
     return path
 
 

@@ -52,6 +52,21 @@ WHAT_EXCEPTIONS: dict[str, str] = {}
 SHARE_EXCEPTIONS: dict[str, str] = {
     "media": "every container's habits and photos of any size are in it; photos are to have a room of their own",
 }
+STUB = "puts a network that costs nothing, and faults at given places, into processes that are started anew"
+SET = "sets what is to become an argument or an option"
+PATCH_EXCEPTIONS: dict[str, str] = {
+    "batch/stub_batch.py": STUB,
+    "executors/cluster/test_ray_executor.py": SET,
+    "executors/stub_worker.py": STUB,
+    "executors/test_local_executor.py": STUB,
+    "faults/test_streams_kept.py": "no fault from outside makes a film that is wrong in the end",
+    "media/test_open_film.py": SET,
+    "training/test_dataset_build.py": SET,
+    "training/test_training_command.py": SET,
+    "training/test_training_resume.py": SET,
+    "web/test_sessions.py": SET,
+    "web/test_web_command.py": SET,
+}
 CLASS_EXCEPTIONS: dict[str, str] = {}
 
 
@@ -240,6 +255,35 @@ def test_no_docstring_begins_with_what():
     found = {str(path.relative_to(ROOT)) for path in files for text in docstrings(path) if text.startswith("What ")}
     assert found - WHAT_EXCEPTIONS.keys() == set()
     assert WHAT_EXCEPTIONS.keys() - found == set(), "no longer needed"
+
+
+def patches(path: Path) -> Iterator[str]:
+    """The places of the package that a test file sets: by dotted strings, and in what it has imported from the package."""
+    ours = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("deoldify_video"):
+            ours |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            ours |= {alias.asname for alias in node.names if alias.name.startswith("deoldify_video") and alias.asname}
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr" and node.args:
+            target = ast.unparse(node.args[0])
+            if re.match(r"f?['\"]deoldify_video\.", target) or target.partition(".")[0] in ours:
+                yield target
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Attribute) and ast.unparse(target.value) in ours:
+                    yield ast.unparse(target)
+
+
+def test_no_test_patches_the_package():
+    found = {
+        str(path.relative_to(ROOT / "tests")): sorted(patches(path))
+        for path in (ROOT / "tests").rglob("*.py")
+        if [*patches(path)]
+    }
+    assert {name: names for name, names in found.items() if name not in PATCH_EXCEPTIONS} == {}
+    assert {name for name in PATCH_EXCEPTIONS if name not in found} == set(), "no longer needed"
 
 
 def test_no_path_of_a_developer_s_machine_is_left():

@@ -46,6 +46,11 @@ class ClipReader:
         """Seconds that a frame takes, by the median of those read; 0 before anything was read."""
         return median(self._seconds) if self._seconds else 0.0
 
+    @property
+    def decoded_frames(self) -> int:
+        """How many frames were decoded so far."""
+        return len(self._seconds)
+
     def samples(self, places: Iterable[int], forward: int) -> Iterator[Sample]:
         """At each stamp of `places`, in order, the key picture before it, or the frame that lies up to `forward` frames nearer."""
         video = self.info.video

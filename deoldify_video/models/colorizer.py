@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
@@ -148,12 +148,20 @@ class Colorizer:
         return result  # (B, 2, h, w)
 
 
-def choose_device(name: str) -> torch.device:
-    """The torch device for `auto`, `cpu`, `cuda` or `mps`; raises `DependencyError` when it is not there."""
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+def devices_here() -> tuple[str, ...]:
+    """The kinds of devices that there are, the fastest first."""
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return tuple(name for name, is_here in found.items() if is_here)
+
+
+def choose_device(name: str, here: Sequence[str] | None = None) -> torch.device:
+    """The torch device for `auto`, `cpu`, `cuda` or `mps`; raises `DependencyError` when it is not among those `here`, by default
+    `devices_here`.
+    """
+    here = devices_here() if here is None else here
     if name == "auto":
-        name = next(device for device in ("cuda", "mps", "cpu") if available[device])
-    if not available[name]:
+        name = here[0]
+    if name not in here:
         raise DependencyError(
             f"device {name} is not available here", remedy="use --device auto, or install a torch build that supports it"
         )
@@ -166,19 +174,22 @@ def available_cores() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def choose_precision(name: str, device: torch.device, *, half_on_cpu: bool = True) -> str:
+def cpu_has_bf16() -> bool:
+    """Whether the processor computes with bf16."""
+    # Private names, present since torch 2.6; a torch without them computes in fp32, which is only slower.
+    probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(probe() for probe in probes if probe is not None)
+
+
+def choose_precision(
+    name: str, device: torch.device, *, half_on_cpu: bool = True, cpu_has_bf16: Callable[[], bool] = cpu_has_bf16
+) -> str:
     """`auto` becomes fp16 on a GPU; on a CPU bf16 where the network is made for it and the processor computes with it, else fp32."""
     if name != "auto":
         return name
     if device.type != "cpu":
         return "fp16"
-    return "bf16" if half_on_cpu and _cpu_has_bf16() else "fp32"
-
-
-def _cpu_has_bf16() -> bool:
-    # Private names, present since torch 2.6; a torch without them computes in fp32, which is only slower.
-    probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return any(probe() for probe in probes if probe is not None)
+    return "bf16" if half_on_cpu and cpu_has_bf16() else "fp32"
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

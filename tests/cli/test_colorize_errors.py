@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 from synth import light, make_film, make_sound
 
-import deoldify_video.media.files as output_module
-import deoldify_video.models.colorizer as colorizer_module
+from deoldify_video.models.colorizer import devices_here
 
 
 def listing(folder: Path) -> dict[str, bytes | None]:
@@ -121,9 +120,9 @@ def test_a_missing_output_folder_is_exit_code_4(cli, film, tmp_path):
     check_refused(cli, 4, [film, "-o", tmp_path / "nowhere" / "new.mp4"], tmp_path, "nowhere", "create it")
 
 
-def test_an_unwritable_output_folder_is_exit_code_4(cli, film, tmp_path, monkeypatch):
-    monkeypatch.setattr(output_module.os, "access", lambda path, mode, **_: mode != os.W_OK)  # permissions mean nothing to root
-    check_refused(cli, 4, [film, "-o", tmp_path / "new.mp4"], tmp_path, str(tmp_path), "cannot be written")
+def test_a_disk_that_cannot_be_written_is_exit_code_4(cli, film, tmp_path, small_disk):
+    disk = small_disk(read_only=True)
+    check_refused(cli, 4, [film, "-o", disk / "new.mp4"], tmp_path, str(disk), "cannot be written")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions mean nothing to root")
@@ -159,9 +158,9 @@ def test_an_unknown_model_is_exit_code_5(cli, film, tmp_path, name):
     check_refused(cli, 5, [film, "-o", tmp_path / "new.mp4", "--model", model], tmp_path, name)
 
 
-def test_a_device_that_is_not_there_is_exit_code_5(cli, film, tmp_path, monkeypatch):
-    monkeypatch.setattr(colorizer_module.torch.cuda, "is_available", lambda: False)
-    check_refused(cli, 5, [film, "-o", tmp_path / "new.mp4", "--device", "cuda"], tmp_path, "cuda", "--device auto")
+def test_a_device_that_is_not_there_is_exit_code_5(cli, film, tmp_path):
+    device = next(name for name in ("mps", "cuda") if name not in devices_here())
+    check_refused(cli, 5, [film, "-o", tmp_path / "new.mp4", "--device", device], tmp_path, device, "--device auto")
 
 
 def test_an_option_that_does_not_exist_is_exit_code_2(cli, film, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from synth import make_film, planes
 from typer import Context
 from typer.main import get_command
 
+from deoldify_video import options
 from deoldify_video.cli.app import app, main
 from deoldify_video.cli.completion import complete_preset
 from deoldify_video.cli.presets import PRESETS
@@ -46,22 +48,15 @@ def run(monkeypatch, capsys):
 
 
 @pytest.fixture
-def chosen(monkeypatch, run):
-    """Call `colorize` with flags; returns the options that it would colour with."""
+def chosen(run, tmp_path):
+    """Call `colorize` with flags, for a film that is not there; returns the options that it would colour with, from its log."""
 
     def chosen(*flags):
-        from deoldify_video import colorize
-
-        kept = []
-
-        def keep(source, target, options, **rest):
-            kept.append(options)
-            raise SystemExit(0)
-
-        monkeypatch.setattr(colorize, "colorize_item", keep)
-        code, _, err = run("colorize", "old.mp4", "-o", "new.mp4", *flags)
-        assert code == 0, err
-        return kept[0]
+        log = tmp_path / "run.log"
+        log.unlink(missing_ok=True)
+        code, _, err = run("colorize", str(tmp_path / "none.mp4"), "-o", "new.mp4", "--log-file", str(log), *flags)
+        assert code == 3, err
+        return eval(re.search(r"FilmOptions\(.*\)", log.read_text()).group(), vars(options))
 
     return chosen
 

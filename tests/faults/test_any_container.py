@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,11 +17,11 @@ from test_streams_kept import rich_film
 
 from deoldify_video.errors import UsageError
 from deoldify_video.film.colorize import colorize_film
-from deoldify_video.media.decode import FilmReader
 from deoldify_video.media.mux import MuxStats, Span, copied_packets
 from deoldify_video.media.probe import probe
 from deoldify_video.media.streams import check_container
 from deoldify_video.media.verify import verify_film
+from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
 
 OPTIONS = FilmOptions(smooth=SmoothOptions(0.0))
@@ -28,9 +29,10 @@ FFV1 = FilmOptions(encode=EncodeOptions("ffv1"), smooth=SmoothOptions(0.0))
 
 
 @pytest.fixture
-def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is decoded: a film that is refused is refused before the work."""
-    monkeypatch.setattr(FilmReader, "__iter__", None)
+def no_work(stub_colorizer: Colorizer) -> Iterator[None]:
+    """The network sees nothing: a film that is refused is refused before the work."""
+    yield
+    assert stub_colorizer.network.batches == []
 
 
 def film_with_sound(

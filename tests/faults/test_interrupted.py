@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
-import zlib
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +15,7 @@ import torch
 from fork_server import Case, ForkServer, stages_left
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from journals import entries_of, write_entries
 from synth import SHORT, make_film, planes, sound_packets, stamps
 
 from deoldify_video.errors import InputError, OutputError, StoppedError, UsageError
@@ -87,17 +85,6 @@ def test_kill_anywhere(film, fork_server, uninterrupted, tmp_path, first, second
     assert_same_film(output, whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.mkv"]
     output.unlink()
-
-
-def entries_of(path: Path) -> list[Any]:
-    """The entries of a journal that lies on a disk."""
-    return [json.loads(line[9:]) for line in path.read_bytes().splitlines()]
-
-
-def write_entries(path: Path, entries: list[Any]) -> None:
-    """Write a journal, every line with its checksum."""
-    texts = [json.dumps(entry, sort_keys=True).encode() for entry in entries]
-    path.write_bytes(b"".join(b"%08x %s\n" % (zlib.crc32(text), text) for text in texts))
 
 
 def enter_segments(output: Path, count: int) -> Journal:

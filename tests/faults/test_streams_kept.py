@@ -191,15 +191,15 @@ def test_a_part_takes_its_part_of_everything(tmp_path, stub_colorizer):
         (".txt", "h264", "no ending of a film"),
     ],
 )
-def test_codec_container_clash(tmp_path, stub_colorizer, monkeypatch, suffix, codec, wrong):
+def test_codec_container_clash(tmp_path, stub_colorizer, suffix, codec, wrong):
     source = rich_film(tmp_path / "old.mkv", sounds=("aac",))
-    monkeypatch.setattr("deoldify_video.media.decode.FilmReader.__iter__", None)  # nothing is to be decoded
     options = FilmOptions(encode=EncodeOptions(codec=codec))
     with pytest.raises(UsageError) as caught:
         colorize_film(source, tmp_path / f"new{suffix}", options, colorizer=stub_colorizer)
     assert wrong in str(caught.value)
     assert ".mkv" in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["old.mkv"]
+    assert stub_colorizer.network.batches == []  # it is refused before the work
 
 
 def test_packet_without_dts(tmp_path, stub_colorizer):

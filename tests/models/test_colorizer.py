@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-import deoldify_video.models.colorizer as colorizer_module
 from deoldify_video.color.style import STYLES
 from deoldify_video.errors import DependencyError, DeviceMemoryError
-from deoldify_video.models.colorizer import CPU_BATCH, Colorizer, choose_device, choose_precision, is_out_of_memory
+from deoldify_video.models.colorizer import (
+    CPU_BATCH,
+    Colorizer,
+    choose_device,
+    choose_precision,
+    devices_here,
+    is_out_of_memory,
+)
 from deoldify_video.options import ColorOptions
 
 OUT_OF_MEMORY = (
@@ -105,21 +111,19 @@ def test_saturation_multiplies_the_colors(stub_spec):
     np.testing.assert_allclose(half, plain / 2, atol=1e-5)
 
 
-def test_devices_and_precisions_are_chosen_by_what_is_there(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto").type == "cuda"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert choose_device("auto").type == "cpu"
+def test_devices_and_precisions_are_chosen_by_what_is_there():
+    assert devices_here()[-1] == "cpu"
+    assert choose_device("auto").type == devices_here()[0]
+    assert choose_device("auto", ("cuda", "cpu")).type == "cuda"
+    assert choose_device("auto", ("cpu",)).type == choose_device("cpu", ("cuda", "cpu")).type == "cpu"
     with pytest.raises(DependencyError, match="--device auto"):
-        choose_device("mps")
-    monkeypatch.setattr(colorizer_module, "_cpu_has_bf16", lambda: True)
-    assert choose_precision("auto", torch.device("cpu")) == "bf16"
-    assert choose_precision("auto", torch.device("cpu"), half_on_cpu=False) == "fp32"
-    assert choose_precision("auto", torch.device("cuda")) == "fp16"
-    assert choose_precision("fp32", torch.device("cuda")) == "fp32"
-    monkeypatch.setattr(colorizer_module, "_cpu_has_bf16", lambda: False)
-    assert choose_precision("auto", torch.device("cpu")) == "fp32"
+        choose_device("mps", ("cuda", "cpu"))
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert choose_precision("auto", cpu, cpu_has_bf16=lambda: True) == "bf16"
+    assert choose_precision("auto", cpu, cpu_has_bf16=lambda: True, half_on_cpu=False) == "fp32"
+    assert choose_precision("auto", cpu, cpu_has_bf16=lambda: False) == "fp32"
+    assert choose_precision("auto", cuda) == "fp16"
+    assert choose_precision("fp32", cuda) == "fp32"
 
 
 def sample_photos() -> np.ndarray:
