@@ -251,7 +251,7 @@ def _record(stream: Any) -> _StreamRecord:
 
 
 def _payload(packet: av.Packet, codec: str) -> bytes:
-    """What a packet holds, whatever the container puts around it; of PCM the samples, however they are packed."""
+    """The data of a packet, whatever the container puts around it; of PCM the samples, however they are packed."""
     data = bytes(packet)
     if codec.startswith("pcm_"):
         try:
