@@ -54,7 +54,6 @@ def processor_s(command: str, *arguments: object) -> float:
 class _InstantExecutor:
     """An executor that has done everything at once."""
 
-    workers = ("nobody",)
     _report = Report("", "", "photo", 1, 1, 0.1, 10.0, "compact", "cpu", "fp32", 21, (64, 48))
 
     def check(self, sources: object, out: object) -> None:

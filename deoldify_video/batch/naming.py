@@ -8,6 +8,7 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 
 from deoldify_video.errors import UsageError
+from deoldify_video.formatting import printable
 from deoldify_video.media.formats import CODEC_SUFFIXES, CONTAINERS, PHOTO_FORMATS
 from deoldify_video.options import EncodeOptions
 
@@ -66,6 +67,16 @@ def output_path(relative: Path, kind: str, pattern: str = DEFAULT_NAME, codec: s
 def folded(target: str) -> str:
     """The same for paths that some disk would take for one: those that differ only in case, or in how accents are written."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", target).casefold())
+
+
+def collision(source: Path, target: str | Path, other: Path, other_target: str | Path) -> UsageError:
+    """The error of two sources that would get one place, or two that some disks take for one."""
+    theirs = "" if str(other_target) == str(target) else f" (as {printable(other_target)})"
+    return UsageError(
+        f"and {printable(other)} would both become {printable(target)}{theirs}",
+        path=source,
+        remedy="rename one of them, or colorize them into different folders",
+    )
 
 
 def is_named_as_media(path: Path) -> bool:

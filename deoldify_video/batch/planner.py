@@ -14,7 +14,7 @@ from typing import Any
 
 from deoldify_video import __version__
 from deoldify_video.batch.manifest import DONE, FAILED, GONE, PENDING, RUNNING, SKIPPED, Item, Manifest
-from deoldify_video.batch.naming import is_named_as_media
+from deoldify_video.batch.naming import collision, is_named_as_media
 from deoldify_video.errors import InputError, UsageError
 from deoldify_video.executors.base import Task
 from deoldify_video.film.journal import work_folder
@@ -148,16 +148,8 @@ class Plan:
             for item in rivals:
                 other = next((rival for rival in rivals if rival is not item), None)
                 if item.state == PENDING and other is not None:
-                    self._refuse(item, other)
-
-    def _refuse(self, item: Item, other: Item) -> None:
-        theirs = "" if other.target == item.target else f" (as {printable(other.target)})"
-        error = UsageError(
-            f"and {printable(other.source)} would both become {printable(item.target)}{theirs}",
-            path=item.source,
-            remedy="rename one of them, or colorize them into different folders",
-        )
-        self.manifest.put(item.key, state=FAILED, error=error, exit_code=error.exit_code)
+                    error = collision(item.source, item.target, other.source, other.target)
+                    self.manifest.put(item.key, state=FAILED, error=error, exit_code=error.exit_code)
 
     def _check_outputs(self) -> None:
         """Finished rows whose output is gone are done again; one that somebody has changed is not replaced without being asked."""

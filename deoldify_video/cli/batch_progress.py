@@ -21,7 +21,7 @@ _NAME_SIGNS = 40  # of a file's name on its worker's line
 
 
 class BatchProgress:
-    """Says what ends, and shows how far the whole is. Implements `batch.runner.View`."""
+    """Says what ends, and shows how far the whole is. Implements `batch.runner.BatchObserver`."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
         self._console = console

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -62,23 +62,44 @@ def with_film_options(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..
     declared = [flag for flag in _declared() if flag.parameter.name not in without]
     shared = [_PRESET, *(flag.parameter for flag in declared)]
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = inspect.signature(command, eval_str=True)
+    def chosen(**given: Any) -> Chosen:
+        flags = tuple(word for parameter in shared for word in _flags(parameter, given[parameter.name]))
+        return Chosen(_options(declared, given), flags)
 
-        @functools.wraps(command)
-        def run(**values: Any) -> None:
-            given = {parameter.name: values.pop(parameter.name) for parameter in shared}
-            flags = tuple(word for parameter in shared for word in _flags(parameter, given[parameter.name]))
-            command(**values, **{_CHOSEN: Chosen(_options(declared, given), flags)})
+    return lambda command: _with_parameters(command, _CHOSEN, shared, chosen)
 
-        parameters: list[inspect.Parameter] = []
-        for parameter in own.parameters.values():
-            parameters += shared if parameter.name == _CHOSEN else [parameter]
-        run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return run
 
-    return decorate
+def with_options_of(group: type, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the fields of the dataclass `group`, annotated as options are, in the place of its parameter `name`, which gets
+    them as one value.
+    """
+    hints = get_type_hints(group, include_extras=True)
+    parameters = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(group)
+    ]
+    return lambda command: _with_parameters(command, name, parameters, group)
+
+
+def _with_parameters(
+    command: Callable[..., None], name: str, parameters: Sequence[inspect.Parameter], make: Callable[..., Any]
+) -> Callable[..., None]:
+    """`command` with `parameters` in the place of its parameter `name`, which gets what `make` makes of them."""
+    own = inspect.signature(command, eval_str=True)
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        given = {parameter.name: values.pop(parameter.name) for parameter in parameters}
+        command(**values, **{name: make(**given)})
+
+    all_parameters: list[inspect.Parameter] = []
+    for parameter in own.parameters.values():
+        all_parameters += parameters if parameter.name == name else [parameter]
+    run.__signature__ = own.replace(parameters=all_parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in all_parameters}
+    return run
 
 
 def _flags(parameter: inspect.Parameter, value: Any) -> list[str]:

@@ -6,15 +6,18 @@ one whenever it has room, does them wherever it likes, and answers with events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from deoldify_video.errors import DeoldifyVideoError
+from deoldify_video.errors import DeoldifyVideoError, unforeseen
 from deoldify_video.options import FilmOptions
 from deoldify_video.preview.spot_check import QualityCheck
 from deoldify_video.report import Report
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,29 @@ class Stopped:
 Event = Started | Advanced | Finished | Failed | Stopped
 
 
+class WorkerLostError(Exception):
+    """A worker is gone, in the way that its text tells: "was killed by SIGKILL".
+
+    `node_died`: not over what it did, which can be done elsewhere; `unreachable`: perhaps so, for nothing more can be learnt of it.
+    """
+
+    def __init__(self, how: str, *, node_died: bool = False, unreachable: bool = False) -> None:
+        super().__init__(how)
+        self.node_died, self.unreachable = node_died, unreachable
+
+
+def failed(task: Task, worker: str, error: Exception) -> Failed:
+    """The event of a task that could not be done. What nobody has foreseen is logged."""
+    if isinstance(error, WorkerLostError):
+        lost = DeoldifyVideoError(f"cannot be colorized: the worker {error}", path=task.source)
+        return Failed(task.key, worker, lost, crashed=True)
+    if not isinstance(error, DeoldifyVideoError):
+        log.error("%s", task.source, exc_info=error)
+    return Failed(task.key, worker, unforeseen(error, task.source), crashed=False)
+
+
 class Executor(Protocol):
     """Does tasks."""
-
-    @property
-    def workers(self) -> Sequence[str]:
-        """The names of the workers that there are, as its events carry them."""
 
     def check(self, sources: list[Path], out: Path) -> None:
         """Whether every worker can read the archives `sources` and write to `out`; raises an error that says how to mend it."""

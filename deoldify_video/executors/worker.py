@@ -13,13 +13,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from logging.handlers import QueueHandler
 from typing import TYPE_CHECKING, Any
 
-from deoldify_video.errors import DeoldifyVideoError, StoppedError, unforeseen
-from deoldify_video.executors.base import Advanced, Event, Failed, Finished, Started, Stopped, Task
+from deoldify_video.errors import DeoldifyVideoError, StoppedError
+from deoldify_video.executors.base import Advanced, Event, Finished, Started, Stopped, Task, failed
 from deoldify_video.options import ColorOptions
 from deoldify_video.report import Progress, Report
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from deoldify_video.models.colorizer import Colorizer
-
-log = logging.getLogger(__name__)
 
 ADVANCED_EVERY_S = 1.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -40,6 +38,20 @@ class Placement:
 
     gpu: str | None = None
     cores: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, number: int, *, gpus: int, share: int, named: str = "", cores: Sequence[int] = ()) -> Placement:
+        """The place of the worker `number`, counted from 0: the `gpus` in turn, which are called as in `named` (the variable
+        `CUDA_VISIBLE_DEVICES`); without any, one of `share` equal parts of the `cores`.
+        """
+        if gpus:
+            names = [name for name in named.split(",") if name]
+            gpu = number % gpus
+            return cls(gpu=names[gpu] if gpu < len(names) else str(gpu))
+        if share == 1 or not cores:
+            return cls()
+        mine = cores[number * len(cores) // share : (number + 1) * len(cores) // share]
+        return cls(cores=tuple(mine) or (cores[number % len(cores)],))
 
     def apply(self) -> None:
         """Keep this process to its place."""
@@ -96,37 +108,36 @@ def run_worker(connection: Connection[Any, Any], name: str, options: ColorOption
         return
     outbox.send(Ready(_gpus(colorizer)))
     while True:
-        for event in run_tasks(inbox.get(), colorizer, name, stop, outbox):
+        for event in run_tasks(inbox.get(), colorizer, name, stop, outbox.send):
             outbox.send(event)
 
 
 def run_tasks(
-    tasks: Sequence[Task], colorizer: Colorizer, name: str, stop: threading.Event, outbox: _Outbox
+    tasks: Sequence[Task], colorizer: Colorizer, name: str, stop: threading.Event, send: Callable[[Event], None]
 ) -> Iterator[Event]:
-    """Do one task, or several photos together; every one ends with an event of its own."""
+    """Do one task, or several photos together; every one ends with an event of its own. What happens on the way is sent at once."""
     if len(tasks) == 1:
-        yield Started(tasks[0].key, name)
-        yield _run_one(tasks[0], colorizer, name, stop, outbox)
+        send(Started(tasks[0].key, name))
+        yield _run_one(tasks[0], colorizer, name, stop, send)
         return
     from deoldify_video.photo import colorize_photos
 
     jobs = [(task.source, task.target, task.options) for task in tasks]
     left = dict(enumerate(tasks))
     done = colorize_photos(
-        jobs, colorizer, on_start=lambda number: outbox.send(Started(tasks[number].key, name)), should_stop=stop.is_set
+        jobs, colorizer, on_start=lambda number: send(Started(tasks[number].key, name)), should_stop=stop.is_set
     )
     try:
         for number, outcome in done:
             task = left.pop(number)
-            yield _finished(task, name, outcome) if isinstance(outcome, Report) else _failed(task, name, outcome)
+            yield _finished(task, name, outcome) if isinstance(outcome, Report) else failed(task, name, outcome)
     except Exception as error:  # which of them it was is not known
-        log.exception("photos together")
-        yield from (_failed(task, name, error) for task in left.values())
+        yield from (failed(task, name, error) for task in left.values())
         return
     yield from (Stopped(task.key, name) for task in left.values())
 
 
-def _run_one(task: Task, colorizer: Colorizer, name: str, stop: threading.Event, outbox: _Outbox) -> Event:
+def _run_one(task: Task, colorizer: Colorizer, name: str, stop: threading.Event, send: Callable[[Event], None]) -> Event:
     from deoldify_video import colorize
 
     last_sent_s = 0.0
@@ -136,7 +147,7 @@ def _run_one(task: Task, colorizer: Colorizer, name: str, stop: threading.Event,
         now = time.monotonic()
         if now - last_sent_s >= ADVANCED_EVERY_S:
             last_sent_s = now
-            outbox.send(Advanced(task.key, name, progress.frames, progress.total))
+            send(Advanced(task.key, name, progress.frames, progress.total))
 
     try:
         if stop.is_set():
@@ -152,9 +163,7 @@ def _run_one(task: Task, colorizer: Colorizer, name: str, stop: threading.Event,
     except StoppedError:
         return Stopped(task.key, name)
     except Exception as error:
-        if not isinstance(error, DeoldifyVideoError):
-            log.exception("%s", task.source)
-        return _failed(task, name, error)
+        return failed(task, name, error)
     return _finished(task, name, report)
 
 
@@ -162,10 +171,6 @@ def _finished(task: Task, name: str, report: Report) -> Finished:
     from deoldify_video.preview.spot_check import check_quality
 
     return Finished(task.key, name, report, check_quality(task.target))
-
-
-def _failed(task: Task, name: str, error: Exception) -> Failed:
-    return Failed(task.key, name, unforeseen(error, task.source), crashed=False)
 
 
 class _Outbox:

@@ -16,6 +16,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "executors"), str(HERE.parent), str(HERE.parents[1])]
 
 if __name__ == "__main__":
+    from functools import partial
+
     import stub_worker
 
     from deoldify_video.batch import estimate
@@ -23,7 +25,7 @@ if __name__ == "__main__":
     from deoldify_video.cli.app import main
     from deoldify_video.executors import local
 
-    local.run_worker = stub_worker.run_worker
+    local.LocalExecutor = partial(local.LocalExecutor, entry=stub_worker.run_worker)
     if not os.environ.get("TRIAL"):
         estimate.try_one = lambda plan, kind: (0.01, "a guess")
     change, kill_at, writes = Manifest.change, int(os.environ.get("KILL_AT", "0")), 0

@@ -29,8 +29,6 @@ report = Report("", "", "photo", 1, 1, 0.1, 10.0, "compact", "cpu", "fp32", 21, 
 taken = 0
 
 class Executor:
-    workers = ["nobody"]
-
     def run(self, tasks, should_stop):
         global taken
         for task in islice(tasks, 2000):

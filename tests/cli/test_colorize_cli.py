@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from synth import colorfulness, light, make_film, planes, stamps
 
 from deoldify_video import __version__
+from deoldify_video.models.registry import MODELS
 
 
 @pytest.fixture
@@ -78,6 +82,18 @@ def test_one_that_fails_does_not_stop_the_others(cli, film, photo, tmp_path):
     assert len(errors) == 1
     assert "notes.mp4" in errors[0]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["old.mkv", "old.png"]
+
+
+def test_a_device_that_is_too_small_for_one_does_not_stop_the_others(cli, film, photo, tmp_path, stub_spec, monkeypatch):
+    class Large(stub_spec.load(Path()).__class__):
+        def forward(self, x):
+            raise torch.OutOfMemoryError("much too large")
+
+    monkeypatch.setitem(MODELS, "compact", replace(stub_spec, load=lambda path: Large().eval()))
+    outcome = cli("colorize", film, photo, "-o", tmp_path / "out", "--json", "--batch-size", 1)
+    assert outcome.code == 1
+    items = json.loads(outcome.out)["items"]
+    assert [(item["source"], item["exit_code"]) for item in items] == [(str(film), 6), (str(photo), 6)]
 
 
 def test_several_that_all_work_are_exit_code_0(cli, film, photo, tmp_path):

@@ -116,6 +116,18 @@ def test_two_sources_for_one_target_are_exit_code_2(cli, film, tmp_path):
     check_refused(cli, 2, [film, other, "-o", tmp_path / "out"], tmp_path, str(film), str(other))
 
 
+@pytest.mark.parametrize("names", [("Old.mp4", "old.mp4"), ("caf\u00e9.mp4", "cafe\u0301.mp4"), ("OLD.MP4", "old.mp4")])
+def test_two_targets_that_some_disks_take_for_one_are_exit_code_2(cli, film, tmp_path, names):
+    """Else one would replace the other there, with --overwrite without a word."""
+    sources = []
+    for number, name in enumerate(names):
+        (tmp_path / str(number)).mkdir()
+        sources.append(film.with_name(str(number)) / name)
+        sources[-1].write_bytes(film.read_bytes())
+    for options in ([], ["--overwrite"]):
+        check_refused(cli, 2, [*sources, "-o", tmp_path / "out", *options], tmp_path, *map(str, sources), "would both become")
+
+
 def test_a_missing_output_folder_is_exit_code_4(cli, film, tmp_path):
     check_refused(cli, 4, [film, "-o", tmp_path / "nowhere" / "new.mp4"], tmp_path, "nowhere", "create it")
 

@@ -26,6 +26,11 @@ def run_worker(*args, **kwargs):
     worker.run_worker(*args, **kwargs)
 
 
+def dead_on_arrival(*_, **__):
+    """A worker that ends before it can say anything."""
+    sys.exit(3)
+
+
 def prepare():
     """Put the stub in the place of the default network, make segments short, and faults where they are asked for."""
     import torch

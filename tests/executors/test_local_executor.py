@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ sys.path.append(str(Path(__file__).resolve().parent))
 import stub_worker
 
 from deoldify_video.errors import DependencyError, InputError
-from deoldify_video.executors import local, worker
+from deoldify_video.executors import worker
 from deoldify_video.executors.base import Failed, Finished, Started, Stopped, Task
 from deoldify_video.executors.local import LocalExecutor
 from deoldify_video.executors.worker import Placement
@@ -28,9 +30,8 @@ from deoldify_video.report import Report
 OPTIONS = FilmOptions(color=ColorOptions(device="cpu", batch_size=4))
 
 
-@pytest.fixture
-def stub_workers(monkeypatch):
-    monkeypatch.setattr(local, "run_worker", stub_worker.run_worker)
+def local_executor(jobs=None, entry=stub_worker.run_worker):
+    return LocalExecutor(OPTIONS, jobs, entry=entry)
 
 
 def photo_tasks(folder, count):
@@ -85,7 +86,7 @@ def test_photos_together_and_alone_come_out_alike(tmp_path, stub_colorizer):
         assert (read_picture(alone) == read_picture(target)).all()
 
 
-def test_two_workers_share_the_tasks_and_take_them_as_they_need_them(tmp_path, stub_workers):
+def test_two_workers_share_the_tasks_and_take_them_as_they_need_them(tmp_path):
     names, taken, ended = set(), 0, 0
     film = make_film(tmp_path / "film.mkv", frames=10, audio=None)
 
@@ -95,7 +96,7 @@ def test_two_workers_share_the_tasks_and_take_them_as_they_need_them(tmp_path, s
             taken += 1
             yield Task(taken, "film", film, tmp_path / f"new {taken}.mkv", OPTIONS)
 
-    executor = LocalExecutor(OPTIONS, 2)
+    executor = local_executor(2)
     for event in executor.run(tasks(), never):
         if isinstance(event, Started):
             names.add(event.worker)
@@ -104,10 +105,10 @@ def test_two_workers_share_the_tasks_and_take_them_as_they_need_them(tmp_path, s
             ended += 1
     assert ended == taken
     assert names == {"worker 1", "worker 2"}
-    assert list(executor.workers) == []
+    assert multiprocessing.active_children() == []
 
 
-def test_a_task_may_come_while_the_last_one_is_done(tmp_path, stub_workers):
+def test_a_task_may_come_while_the_last_one_is_done(tmp_path):
     """As one that has failed and is to be tried again."""
     first, second = photo_tasks(tmp_path, 2)
     late = replace(second, source=tmp_path / "missing.png")
@@ -119,7 +120,7 @@ def test_a_task_may_come_while_the_last_one_is_done(tmp_path, stub_workers):
             yield None
         yield late
 
-    for event in LocalExecutor(OPTIONS).run(tasks(), never):
+    for event in local_executor().run(tasks(), never):
         if isinstance(event, Finished | Failed):
             ended.append(event)
     assert [type(event) for event in ended] == [Finished, Failed]
@@ -127,8 +128,8 @@ def test_a_task_may_come_while_the_last_one_is_done(tmp_path, stub_workers):
     assert not ended[1].crashed
 
 
-def test_what_was_taken_and_not_begun_is_given_back_when_stopped(tmp_path, stub_workers):
-    events = list(LocalExecutor(OPTIONS).run(photo_tasks(tmp_path, 5), lambda: True))
+def test_what_was_taken_and_not_begun_is_given_back_when_stopped(tmp_path):
+    events = list(local_executor().run(photo_tasks(tmp_path, 5), lambda: True))
     assert events == []  # none was taken
     asked = 0
 
@@ -137,19 +138,13 @@ def test_what_was_taken_and_not_begun_is_given_back_when_stopped(tmp_path, stub_
         asked += 1
         return asked > 1
 
-    events = list(LocalExecutor(OPTIONS).run(photo_tasks(tmp_path, 5), should_stop))
+    events = list(local_executor().run(photo_tasks(tmp_path, 5), should_stop))
     assert [(event.key, type(event)) for event in events] == [(number, Stopped) for number in range(5)]
 
 
-def dead_on_arrival(*_, **__):
-    """A worker that ends before it can say anything."""
-    sys.exit(3)
-
-
-def test_workers_that_never_get_ready_end_the_batch(tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "run_worker", dead_on_arrival)
+def test_workers_that_never_get_ready_end_the_batch(tmp_path):
     with pytest.raises(DependencyError, match=r"end before they can begin .*code 3"):
-        list(LocalExecutor(OPTIONS).run(photo_tasks(tmp_path, 1), never))
+        list(local_executor(entry=stub_worker.dead_on_arrival).run(photo_tasks(tmp_path, 1), never))
 
 
 def test_a_network_that_is_not_there_ends_the_batch(tmp_path):
@@ -158,16 +153,15 @@ def test_a_network_that_is_not_there_ends_the_batch(tmp_path):
         list(LocalExecutor(options).run(photo_tasks(tmp_path, 1), never))
 
 
-def test_workers_get_gpus_in_turn_and_cores_in_shares(monkeypatch):
-    executor = LocalExecutor(OPTIONS, 3)
-    monkeypatch.setattr(local.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    executor._gpus = 0
-    assert [executor._place(number).cores for number in range(3)] == [(0, 1), (2, 3, 4), (5, 6, 7)]
-    executor._gpus = 2
-    assert [executor._place(number).gpu for number in range(3)] == ["0", "1", "0"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    assert [executor._place(number).gpu for number in range(3)] == ["5", "7", "5"]
-    assert LocalExecutor(OPTIONS)._place(0) == Placement()
+def test_workers_get_gpus_in_turn_and_cores_in_shares():
+    places = [Placement.of(number, gpus=0, share=3, cores=range(8)) for number in range(3)]
+    assert [place.cores for place in places] == [(0, 1), (2, 3, 4), (5, 6, 7)]
+    assert [Placement.of(number, gpus=2, share=3).gpu for number in range(3)] == ["0", "1", "0"]
+    assert [Placement.of(number, gpus=2, share=3, named="5,7").gpu for number in range(3)] == ["5", "7", "5"]
+    assert Placement.of(4, gpus=0, share=5, cores=range(2)).cores == (1,)
+    assert Placement.of(2, gpus=0, share=5, cores=range(2)).cores == (0,)
+    assert Placement.of(0, gpus=0, share=1, cores=range(8)) == Placement()
+    assert Placement.of(1, gpus=0, share=2) == Placement()  # where the system does not say which cores there are
 
 
 @pytest.mark.parametrize(("cores", "batches", "threads"), [(1, 1, 1), (2, 2, 1), (8, 2, 4)])
@@ -177,20 +171,19 @@ def test_the_network_uses_the_cores_that_it_is_given(stub_spec, monkeypatch, cor
     assert (colorizer._workers, colorizer._worker_threads) == (batches, threads)
 
 
-def test_an_unforeseen_error_is_told_and_does_not_end_the_worker(tmp_path, monkeypatch, stub_colorizer):
-    import threading
-
-    from deoldify_video import colorize
-
-    def fails(*_, **__):
+def test_an_unforeseen_error_is_told_and_does_not_end_the_worker(tmp_path, stub_colorizer):
+    def fails(x):
         raise ZeroDivisionError("nothing to divide by")
 
-    monkeypatch.setattr(colorize, "colorize_item", fails)
-    task = next(photo_tasks(tmp_path, 1))
-    events = list(worker.run_tasks([task], stub_colorizer, "worker 1", threading.Event(), None))
-    assert isinstance(events[1], Failed)
-    assert (events[1].error.exit_code, events[1].crashed) == (1, False)
-    assert "ZeroDivisionError: nothing to divide by" in str(events[1].error)
+    stub_colorizer.network.forward = fails
+    for count in (1, 2):
+        sent = []
+        tasks = list(photo_tasks(tmp_path, count))
+        events = list(worker.run_tasks(tasks, stub_colorizer, "worker 1", threading.Event(), sent.append))
+        assert [type(event) for event in sent] == [Started] * count
+        assert [type(event) for event in events] == [Failed] * count
+        assert (events[0].error.exit_code, events[0].crashed) == (1, False)
+        assert "ZeroDivisionError: nothing to divide by" in str(events[0].error)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi"])

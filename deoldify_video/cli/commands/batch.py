@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,13 +14,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from deoldify_video.cli.console import logged_to, stop_on_interrupt
-from deoldify_video.cli.shared_options import Chosen, JsonOutput, LogFile, Quiet, with_film_options
+from deoldify_video.cli.shared_options import Chosen, JsonOutput, LogFile, Quiet, with_film_options, with_options_of
 from deoldify_video.errors import EXIT_INTERRUPTED, InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
+    from deoldify_video.batch.discovery import Search
     from deoldify_video.batch.manifest import Manifest
     from deoldify_video.batch.planner import Plan
     from deoldify_video.executors.base import Executor
+    from deoldify_video.options import FilmOptions
 
 EXECUTORS = ("local", "ray")
 _ARCHIVE, _WORKERS = "Archive", "Workers"
@@ -31,53 +34,86 @@ def register(app: typer.Typer) -> None:
     app.command()(batch_status)
 
 
+@dataclass(frozen=True)
+class BatchOptions:
+    """Which files of an archive are done, by whom, and what is told of them. Raises `UsageError` for what does not go together."""
+
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only show what would be done, and how long it would take.", rich_help_panel=_ARCHIVE)
+    ] = False
+    include: Annotated[
+        list[str] | None, typer.Option(help="Only files whose path or name matches; may be repeated.", rich_help_panel=_ARCHIVE)
+    ] = None
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="No files whose path or name matches; may be repeated.", rich_help_panel=_ARCHIVE)
+    ] = None
+    name: Annotated[str, typer.Option(help="What results are called, of {stem} and {suffix}.", rich_help_panel=_ARCHIVE)] = (
+        "{stem}{suffix}"
+    )
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Also take what symbolic links lead to.", rich_help_panel=_ARCHIVE)
+    ] = False
+    redo: Annotated[
+        bool, typer.Option("--redo", help="Make anew what was made with other options.", rich_help_panel=_ARCHIVE)
+    ] = False
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page about the whole archive, with pictures.", rich_help_panel=_ARCHIVE)
+    ] = None
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Workers; by default one for each GPU, or one.", rich_help_panel=_WORKERS)
+    ] = None
+    engine: Annotated[str, typer.Option(help="local, or ray for a cluster.", rich_help_panel=_WORKERS)] = "local"
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="The cluster, such as host:6379; by default the one of this machine.", rich_help_panel=_WORKERS),
+    ] = None
+    gpus_per_task: Annotated[
+        float | None,
+        typer.Option(min=0, help="GPUs for each task of a cluster; may be a part of one.", rich_help_panel=_WORKERS),
+    ] = None
+    retry: Annotated[
+        int, typer.Option(min=0, help="How often a file is tried again before it is set aside.", rich_help_panel=_WORKERS)
+    ] = 2
+    keep_going: Annotated[
+        bool,
+        typer.Option("--keep-going/--stop-on-error", help="Whether the rest goes on when one fails.", rich_help_panel=_WORKERS),
+    ] = True
+
+    def __post_init__(self) -> None:
+        if self.engine not in EXECUTORS:
+            raise UsageError(f"engine {self.engine!r} is not known", remedy=f"choose one of {', '.join(EXECUTORS)}")
+        for option, value in (("--ray-address", self.ray_address), ("--gpus-per-task", self.gpus_per_task)):
+            if self.engine != "ray" and value is not None:
+                raise UsageError(f"{option} is for clusters", remedy="add --engine ray")
+
+    def search(self, archives: Sequence[Path], output: Path, codec: str) -> Search:
+        """Where and how to look for files. Raises `InputError` and `UsageError`."""
+        from deoldify_video.batch.discovery import Search
+        from deoldify_video.batch.naming import check_name
+
+        patterns = tuple(self.include or ()), tuple(self.exclude or ())
+        return Search(tuple(archives), output, *patterns, self.follow_links, check_name(self.name), codec)
+
+    def executor(self, options: FilmOptions) -> Executor:
+        """Who does them. Raises `DependencyError` where a library is not installed."""
+        if self.engine == "local":
+            from deoldify_video.executors.local import LocalExecutor
+
+            return LocalExecutor(options, self.jobs)
+        from deoldify_video.executors.cluster import RayExecutor
+
+        return RayExecutor(self.ray_address, self.gpus_per_task, self.jobs, options)
+
+
 @with_film_options(without=("hints", "start", "end"))
+@with_options_of(BatchOptions, "options")
 def batch(
     archives: Annotated[
         list[Path], typer.Argument(help="Folders of films and photos; also single files.", metavar="ARCHIVE...")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder for the results, a tree like the archive's.")],
     chosen: Chosen,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Only show what would be done, and how long it would take.", rich_help_panel=_ARCHIVE)
-    ] = False,
-    include: Annotated[
-        list[str] | None, typer.Option(help="Only files whose path or name matches; may be repeated.", rich_help_panel=_ARCHIVE)
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="No files whose path or name matches; may be repeated.", rich_help_panel=_ARCHIVE)
-    ] = None,
-    name: Annotated[
-        str, typer.Option(help="What results are called, of {stem} and {suffix}.", rich_help_panel=_ARCHIVE)
-    ] = "{stem}{suffix}",
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Also take what symbolic links lead to.", rich_help_panel=_ARCHIVE)
-    ] = False,
-    redo: Annotated[
-        bool, typer.Option("--redo", help="Make anew what was made with other options.", rich_help_panel=_ARCHIVE)
-    ] = False,
-    report: Annotated[
-        Path | None, typer.Option(help="Write a page about the whole archive, with pictures.", rich_help_panel=_ARCHIVE)
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Workers; by default one for each GPU, or one.", rich_help_panel=_WORKERS)
-    ] = None,
-    engine: Annotated[str, typer.Option(help="local, or ray for a cluster.", rich_help_panel=_WORKERS)] = "local",
-    ray_address: Annotated[
-        str | None,
-        typer.Option(help="The cluster, such as host:6379; by default the one of this machine.", rich_help_panel=_WORKERS),
-    ] = None,
-    gpus_per_task: Annotated[
-        float | None,
-        typer.Option(min=0, help="GPUs for each task of a cluster; may be a part of one.", rich_help_panel=_WORKERS),
-    ] = None,
-    retry: Annotated[
-        int, typer.Option(min=0, help="How often a file is tried again before it is set aside.", rich_help_panel=_WORKERS)
-    ] = 2,
-    keep_going: Annotated[
-        bool,
-        typer.Option("--keep-going/--stop-on-error", help="Whether the rest goes on when one fails.", rich_help_panel=_WORKERS),
-    ] = True,
+    options: BatchOptions,
     log_file: LogFile = None,
     json_output: JsonOutput = False,
     quiet: Quiet = False,
@@ -86,74 +122,53 @@ def batch(
 
     What is no film or photo, in colour already, or there twice, is listed and left out. Exit code 1 when some files failed.
     """
-    from deoldify_video.batch.discovery import Search, discover
     from deoldify_video.batch.manifest import PENDING
-    from deoldify_video.batch.naming import check_name
     from deoldify_video.batch.planner import Plan, Settings
-    from deoldify_video.batch.runner import BatchRunner, Policy
+    from deoldify_video.cli.batch_output import show_plan
 
-    check_executor(engine, ray_address, gpus_per_task)
-    patterns = tuple(include or ()), tuple(exclude or ())
-    search = Search(tuple(archives), output, *patterns, follow_links, check_name(name), chosen.options.encode.codec)
-    if report is not None and not report.absolute().parent.is_dir():
-        raise OutputError("does not exist", path=report.absolute().parent, remedy="create it first")
+    search = options.search(archives, output, chosen.options.encode.codec)
+    if options.report is not None and not options.report.absolute().parent.is_dir():
+        raise OutputError("does not exist", path=options.report.absolute().parent, remedy="create it first")
     settings = Settings.of(chosen.options)
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
-    with ExitStack() as stack:
-        stack.enter_context(logged_to(log_file, chosen.options))
-        manifest = stack.enter_context(_planning_manifest(output) if plan else _working_manifest(output))
+    with logged_to(log_file, chosen.options), _manifest(output, working=not options.plan) as manifest:
         run = manifest.begin_run(chosen.flags)
-        with console.status("looking through the archive") as status:
-            found = discover(manifest, search, run, lambda count: status.update(f"looking through the archive: {count} files"))
-        if not found:
-            raise InputError(
-                "there is no file in the archive that is wanted", remedy="look at its path, --include and --exclude"
-            )
-        todo = Plan(manifest, output.absolute(), run, settings, redo=redo, recover=not plan)
-        todo.resolve_states()
-        if plan:
-            from deoldify_video.cli.batch_output import show_plan
-
-            show_plan(console, todo, jobs or 1, json_output=json_output)
+        _discover(console, manifest, search, run)
+        plan = Plan(manifest, output.absolute(), run, settings, redo=options.redo, recover=not options.plan)
+        plan.resolve_states()
+        if options.plan:
+            show_plan(console, plan, options.jobs or 1, json_output=json_output)
             return
-        interrupted = False
-        if manifest.counts("run = ?", run)[PENDING]:
-            workers = make_executor(engine, chosen, jobs, ray_address, gpus_per_task)
-            workers.check([path.absolute() for path in archives], output.absolute())
-            should_stop = stack.enter_context(stop_on_interrupt(console))
-            from deoldify_video.cli.batch_progress import watching
-
-            with watching(console, todo) as progress:
-                BatchRunner(todo, workers, Policy(retry, stop_on_error=not keep_going), progress).run(should_stop)
-            interrupted = should_stop()
-        if report is not None:
+        interrupted = bool(manifest.counts("run = ?", run)[PENDING]) and _work(console, plan, archives, options)
+        if options.report is not None:
             from deoldify_video.batch.html_report import write_report
 
-            write_report(manifest, run, output.absolute(), report)
-            console.print(f"report: {escape(str(report))}", highlight=False)
-        _conclude(console, todo, interrupted=interrupted, json_output=json_output)
+            write_report(manifest, run, output.absolute(), options.report)
+            console.print(f"report: {escape(str(options.report))}", highlight=False)
+        _conclude(console, plan, interrupted=interrupted, json_output=json_output)
 
 
-def check_executor(engine: str, ray_address: str | None, gpus_per_task: float | None) -> None:
-    """Raise `UsageError` for an executor that does not exist, and for options of one that was not chosen."""
-    if engine not in EXECUTORS:
-        raise UsageError(f"engine {engine!r} is not known", remedy=f"choose one of {', '.join(EXECUTORS)}")
-    for option, value in (("--ray-address", ray_address), ("--gpus-per-task", gpus_per_task)):
-        if engine != "ray" and value is not None:
-            raise UsageError(f"{option} is for clusters", remedy="add --engine ray")
+def _discover(console: Console, manifest: Manifest, search: Search, run: int) -> None:
+    """Enter all files of the archive. Raises `InputError` when there is none."""
+    from deoldify_video.batch.discovery import discover
+
+    with console.status("looking through the archive") as status:
+        found = discover(manifest, search, run, lambda count: status.update(f"looking through the archive: {count} files"))
+    if not found:
+        raise InputError("there is no file in the archive that is wanted", remedy="look at its path, --include and --exclude")
 
 
-def make_executor(
-    engine: str, chosen: Chosen, jobs: int | None, ray_address: str | None, gpus_per_task: float | None
-) -> Executor:
-    """The executor that was asked for. Raises `DependencyError` where its library is not installed."""
-    if engine == "local":
-        from deoldify_video.executors.local import LocalExecutor
+def _work(console: Console, plan: Plan, archives: Sequence[Path], options: BatchOptions) -> bool:
+    """Do all that is pending; whether the user has stopped it."""
+    from deoldify_video.batch.runner import BatchRunner, Policy
+    from deoldify_video.cli.batch_progress import watching
 
-        return LocalExecutor(chosen.options, jobs)
-    from deoldify_video.executors.cluster import RayExecutor
-
-    return RayExecutor(ray_address, gpus_per_task, jobs, chosen.options)
+    executor = options.executor(plan.settings.options)
+    executor.check([path.absolute() for path in archives], plan.out)
+    with stop_on_interrupt(console) as should_stop:
+        with watching(console, plan) as progress:
+            BatchRunner(plan, executor, Policy(options.retry, stop_on_error=not options.keep_going), progress).run(should_stop)
+        return bool(should_stop())
 
 
 def batch_status(
@@ -174,20 +189,15 @@ def batch_status(
 
 
 @contextmanager
-def _working_manifest(output: Path) -> Iterator[Manifest]:
-    """The manifest of the output folder, kept from other batches."""
-    from deoldify_video.batch.manifest import Manifest
+def _manifest(output: Path, *, working: bool) -> Iterator[Manifest]:
+    """The manifest of the output folder, kept from other batches while one is `working`; for a plan a copy, which leaves no trace."""
+    from deoldify_video.batch.manifest import FILE, FOLDER, Manifest
     from deoldify_video.batch.runner import batch_lock
 
-    with batch_lock(output), Manifest.in_folder(output) as manifest:
-        yield manifest
-
-
-@contextmanager
-def _planning_manifest(output: Path) -> Iterator[Manifest]:
-    """A copy, so that a plan leaves no trace."""
-    from deoldify_video.batch.manifest import FILE, FOLDER, Manifest
-
+    if working:
+        with batch_lock(output), Manifest.in_folder(output) as manifest:
+            yield manifest
+        return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / FILE
         if (output / FOLDER / FILE).is_file():

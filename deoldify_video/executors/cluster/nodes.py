@@ -112,8 +112,8 @@ def pinned(node: str) -> Any:
     return NodeAffinitySchedulingStrategy(node, soft=False)
 
 
-def check_storage(ray: Any, sources: Sequence[Path], out: Path) -> None:
-    """Raise where a node has another version of this program, cannot read one of `sources`, or sees another folder than `out`."""
+def check_storage(ray: Any, sources: Sequence[Path], out: Path, *, version: str = __version__) -> None:
+    """Raise where a node has another `version` of this program, cannot read one of `sources`, or sees another folder than `out`."""
     try:
         wanted = [(str(source.absolute()), _marks(source)) for source in sources]
     except OSError as error:
@@ -121,7 +121,7 @@ def check_storage(ray: Any, sources: Sequence[Path], out: Path) -> None:
     check = ray.remote(num_cpus=0, max_retries=1)(problems_here)
     with _token(out) as token:
         asked = {
-            check.options(scheduling_strategy=pinned(node["NodeID"])).remote(__version__, wanted, str(token)): node
+            check.options(scheduling_strategy=pinned(node["NodeID"])).remote(version, wanted, str(token)): node
             for node in living_nodes(ray)
         }
         for answer, node in asked.items():
@@ -130,7 +130,7 @@ def check_storage(ray: Any, sources: Sequence[Path], out: Path) -> None:
                 problem = ray.get(answer, timeout=_ANSWER_S)
             except ray.exceptions.RayError as error:
                 raise DependencyError(
-                    f"node {name} cannot run deoldify-video {__version__}: {reason_of(error)}",
+                    f"node {name} cannot run deoldify-video {version}: {reason_of(error)}",
                     remedy="install the same version on every node",
                 ) from error
             if problem is not None:

@@ -1,18 +1,18 @@
 """Runs on the nodes: workers, which have the network, and functions beside them that need none.
 
-Paths and numbers come in, entries of the journal and events go out, never frames. Everything here is a generator, so that the driver
-hears of each thing when it is done. An error that a user can cause or cure is a result; one that is raised is a fault of the program.
+Paths and numbers come in, entries of the journal and events go out, never frames. What gives several things is a generator, so that the
+driver hears of each when it is done. Errors are raised, here as there.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deoldify_video.errors import DeoldifyVideoError
 from deoldify_video.executors.base import Event, Task
 from deoldify_video.executors.worker import run_tasks
 from deoldify_video.film import cut_search, partition
@@ -53,42 +53,30 @@ class Worker:
         """Leave the task after its segment."""
         self._stop.set()
 
-    def load_model(self) -> Iterator[NetworkFacts | DeoldifyVideoError]:
+    def load_model(self) -> NetworkFacts:
         """Load the network, and say what it is."""
-        try:
-            yield NetworkFacts.of(self._colorizer())
-        except DeoldifyVideoError as error:
-            yield error
+        return NetworkFacts.of(self._colorizer())
 
-    def make_segments(
-        self, job: FilmJob, segment_range: SegmentRange
-    ) -> Iterator[tuple[int, Segment] | DecodeStats | DeoldifyVideoError]:
+    def make_segments(self, job: FilmJob, segment_range: SegmentRange) -> Iterator[tuple[int, Segment] | DecodeStats]:
         """Make the segments of a range; gives each when it is on the disk, then the reader's statistics."""
         reader = job.reader(segment_range.seek_point)
         folder = work_folder(job.output)
-        try:
-            yield from make_segments(job, self._colorizer(), folder, segment_range, reader, should_stop=self._stop.is_set)
-            yield reader.stats
-        except DeoldifyVideoError as error:
-            yield error
+        yield from make_segments(job, self._colorizer(), folder, segment_range, reader, should_stop=self._stop.is_set)
+        yield reader.stats
 
-    def run_photos(self, tasks: Sequence[Task]) -> Iterator[Event]:
+    def run(self, tasks: Sequence[Task]) -> Iterator[Event]:
         """Do photos, from beginning to end."""
+        on_the_way: deque[Event] = deque()
+        for event in run_tasks(tasks, self._colorizer(), self._name, self._stop, on_the_way.append):
+            while on_the_way:
+                yield on_the_way.popleft()
+            yield event
 
-        buffer = _EventBuffer()
-        for event in run_tasks(tasks, self._colorizer(), self._name, self._stop, buffer):  # type: ignore[arg-type]
-            for earlier in (*buffer.drain(), event):  # noqa: UP028  (Ray sends into the generator)
-                yield earlier
-
-    def choose_render_factor(self, task: Task) -> Iterator[tuple[FilmOptions, str] | DeoldifyVideoError]:
+    def choose_render_factor(self, task: Task) -> tuple[FilmOptions, str]:
         """Choose the render factor of a film: its options then, and the reason."""
-
-        try:
-            check_output(task.source, task.target, overwrite=task.options.encode.overwrite)
-            options, notes = with_film_factor(probe(task.source), task.options, self._colorizer())
-            yield options, notes[0]
-        except DeoldifyVideoError as error:
-            yield error
+        check_output(task.source, task.target, overwrite=task.options.encode.overwrite)
+        options, notes = with_film_factor(probe(task.source), task.options, self._colorizer())
+        return options, notes[0]
 
     def _colorizer(self) -> Colorizer:
         if self._loaded is None:
@@ -96,58 +84,35 @@ class Worker:
         return self._loaded
 
 
-class _EventBuffer:
-    """Keeps the events of a running task until they can be sent."""
-
-    def __init__(self) -> None:
-        self._events: list[Event] = []
-
-    def send(self, event: Event) -> None:
-        self._events.append(event)
-
-    def drain(self) -> list[Event]:
-        events, self._events = self._events, []
-        return events
-
-
-def prepare(task: Task, network: NetworkFacts) -> Iterator[Prepared | DeoldifyVideoError]:
+def prepare(task: Task, network: NetworkFacts) -> Prepared:
     """Check a film, and what an earlier run has left of it, before the work begins."""
+    job = FilmJob(preflight(probe(task.source), task.target, task.options), task.target, task.options, network)
+    fingerprint = job.fingerprint()
+    journal = Journal(job.output, fingerprint, restart=task.options.job.restart, gaps=True)
     try:
-        job = FilmJob(preflight(probe(task.source), task.target, task.options), task.target, task.options, network)
-        fingerprint = job.fingerprint()
-        journal = Journal(job.output, fingerprint, restart=task.options.job.restart, gaps=True)
-        try:
-            job.check_room(journal.frames)
-        finally:
-            journal.close(remove=not journal.finished)
-        yield Prepared(job, fingerprint, partition.is_divisible(job))
-    except DeoldifyVideoError as error:
-        yield error
+        job.check_room(journal.frames)
+    finally:
+        journal.close(remove=not journal.finished)
+    return Prepared(job, fingerprint, partition.is_divisible(job))
 
 
-def search_cuts(job: FilmJob, number: int, count: int) -> Iterator[CutSearch]:
+def search_cuts(job: FilmJob, number: int, count: int) -> CutSearch:
     """Look for cuts in a part of a film; see `film.cut_search`."""
-    yield cut_search.search_cuts(job, number, count)
+    return cut_search.search_cuts(job, number, count)
 
 
 def partition_film(
     job: FilmJob, finished: Mapping[int, Segment], searches: Sequence[CutSearch]
-) -> Iterator[SegmentRange | DecodeStats | DeoldifyVideoError]:
+) -> Iterator[SegmentRange | DecodeStats]:
     """Partition a film by the joined `searches`, or by reading it; see `film.partition`."""
-    try:
-        yield from partition.partition_film(job, finished, searches)
-    except DeoldifyVideoError as error:
-        yield error
+    yield from partition.partition_film(job, finished, searches)
 
 
 def finalize(
     job: FilmJob, segments: Sequence[Segment], stats: DecodeStats, resumed_frames: int, seconds: float, notes: list[str]
-) -> Iterator[tuple[Report, QualityCheck] | DeoldifyVideoError]:
+) -> tuple[Report, QualityCheck]:
     """Put a film together, compare it with its source, and look at how it came out. `seconds` have passed since it was begun."""
     began = time.monotonic()
-    try:
-        result = finalize_film(job, work_folder(job.output), segments, stats)
-        report = finalize_report(job, segments, result, resumed_frames, seconds + time.monotonic() - began)
-        yield replace(report, notes=[*report.notes, *notes]), check_quality(job.output)
-    except DeoldifyVideoError as error:
-        yield error
+    result = finalize_film(job, work_folder(job.output), segments, stats)
+    report = finalize_report(job, segments, result, resumed_frames, seconds + time.monotonic() - began)
+    return replace(report, notes=[*report.notes, *notes]), check_quality(job.output)

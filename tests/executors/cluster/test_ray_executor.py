@@ -42,20 +42,6 @@ OPTIONS = FilmOptions(
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    """Two nodes, each with room for one worker."""
-    from ray.cluster_utils import Cluster
-
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    cluster.add_node(num_cpus=1)
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
-
-
-@pytest.fixture(scope="module")
 def executor(cluster):
     from deoldify_video.executors.cluster import RayExecutor
 
@@ -120,7 +106,8 @@ def assert_same_film(one: Path, other: Path) -> None:
 
 def test_an_archive_is_spread_over_two_nodes(executor, film, whole, tmp_path, real_colorizer):
     """A divided film, one that is not, a broken one, photos and a broken one; relative paths."""
-    assert len(set(executor.workers)) == 2
+    names = {slot.name for slot in executor.slots()}
+    assert len(names) == 2
     broken, short_film = tmp_path / "broken.mkv", make_film(tmp_path / "short.ts", frames=12)
     broken.write_bytes(b"no film")
     photos = [tmp_path / f"photo{number}.png" for number in range(3)]
@@ -150,7 +137,7 @@ def test_an_archive_is_spread_over_two_nodes(executor, film, whole, tmp_path, re
     advanced = [event for event in events if isinstance(event, Advanced) and event.key == 1]
     assert [event.frames for event in advanced] == sorted(event.frames for event in advanced)
     assert advanced[-1].frames == advanced[-1].total == FRAMES
-    assert {event.worker for event in advanced} == set(executor.workers)  # both have worked on the one film
+    assert {event.worker for event in advanced} == names  # both have worked on the one film
     assert {event.key for event in events if isinstance(event, Started)} >= {1, 2, 10, 11}
     single = tmp_path / "single.mkv"
     colorize_film(short_film, single, OPTIONS, colorizer=real_colorizer)
@@ -162,11 +149,11 @@ def test_an_archive_is_spread_over_two_nodes(executor, film, whole, tmp_path, re
 
 def test_a_node_is_removed_in_the_middle(cluster, executor, film, whole, tmp_path):
     """Its range is made elsewhere, what was finished is kept, and a node that comes is put to work."""
-    output, (_, gone) = tmp_path / "new.mkv", executor.workers
+    output, (_, gone) = tmp_path / "new.mkv", executor.slots()
     nodes = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
     runner, removed = Runner(executor, film_task(1, film, output)), False
     for event in runner.events():
-        if isinstance(event, Advanced) and event.worker == gone and not removed:
+        if isinstance(event, Advanced) and event.worker == gone.name and not removed:
             removed = True
             cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
             cluster.add_node(num_cpus=1)
@@ -215,18 +202,24 @@ def test_stopped_and_killed_and_gone_on(cluster, executor, film, whole, tmp_path
     assert_same_film(output, whole)
 
 
-def test_storage_that_a_node_does_not_see(executor, film, tmp_path, monkeypatch):
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux has paths that only one process sees")
+def test_storage_that_a_node_does_not_see(executor, film, tmp_path):
     executor.check([film.parent, film], tmp_path)
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(nodes, "_marks", lambda source: ["a film that is not there"])
-    with pytest.raises(InputError, match=r"node .* does not see .*film.* same path"):
-        executor.check([film.parent], tmp_path)
-    monkeypatch.setattr(nodes, "__version__", "0.0.1")
-    with pytest.raises(DependencyError, match=r"node .* the driver 0.0.1; install the same version"):
-        executor.check([], tmp_path)
-    monkeypatch.undo()
+    with film.open("rb") as file:
+        os.dup2(file.fileno(), 900)
+    try:
+        with pytest.raises(InputError, match=r"node .* does not see .*900.* same path"):
+            executor.check([Path("/proc/self/fd/900")], tmp_path)
+    finally:
+        os.close(900)
     with pytest.raises(InputError, match="cannot be read"):
         executor.check([tmp_path / "nothing"], tmp_path)
+
+
+def test_another_version_on_a_node(cluster, tmp_path):
+    with pytest.raises(DependencyError, match=r"node .* the driver 0.0.1; install the same version"):
+        nodes.check_storage(ray, [], tmp_path, version="0.0.1")
 
 
 def test_what_a_node_finds_wrong(tmp_path):
