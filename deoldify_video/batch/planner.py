@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import json
 import shutil
 from collections import Counter
@@ -19,6 +17,7 @@ from deoldify_video.errors import InputError, UsageError
 from deoldify_video.executors.base import Task
 from deoldify_video.film.journal import work_folder
 from deoldify_video.formatting import printable
+from deoldify_video.media.files import remove_leftovers
 from deoldify_video.models.resolve import resolve_model
 from deoldify_video.models.store import weights_fingerprint
 from deoldify_video.options import FilmOptions
@@ -203,13 +202,6 @@ def size_of(path: Path) -> int:
         return path.stat().st_size if path.is_file() else 0
     except OSError:
         return 0
-
-
-def remove_leftovers(target: Path) -> None:
-    """Remove what a killed worker has left of an unfinished photo; a film's folder tidies itself up."""
-    for stray in target.parent.glob(f".{glob.escape(target.stem)}.*.part{glob.escape(target.suffix)}"):
-        with contextlib.suppress(OSError):
-            stray.unlink()
 
 
 def mtime_ns(path: Path) -> int:

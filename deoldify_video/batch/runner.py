@@ -13,12 +13,12 @@ from typing import Protocol
 
 from deoldify_video import __version__
 from deoldify_video.batch.manifest import DONE, FAILED, FOLDER, PENDING, RUNNING, Item
-from deoldify_video.batch.planner import Plan, mtime_ns, remove_leftovers, size_of
+from deoldify_video.batch.planner import Plan, mtime_ns, size_of
 from deoldify_video.errors import DependencyError, OutputError
 from deoldify_video.executors.base import Advanced, Event, Executor, Failed, Finished, Started, Task
 from deoldify_video.film.journal import work_folder
 from deoldify_video.formatting import printable
-from deoldify_video.media.files import lock_file, output_errors
+from deoldify_video.media.files import lock_file, output_errors, remove_leftovers
 
 log = logging.getLogger(__name__)
 
@@ -215,8 +215,10 @@ def batch_lock(out: Path) -> Iterator[None]:
         lock = lock_file(folder / "lock")
     if lock is None:
         raise OutputError("is worked on by another batch", path=out, remedy="wait for it or stop it")
-    with lock:
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def is_running(out: Path) -> bool:
@@ -226,5 +228,5 @@ def is_running(out: Path) -> bool:
         return False
     lock = lock_file(path)
     if lock is not None:
-        lock.close()
+        lock.release()
     return lock is None

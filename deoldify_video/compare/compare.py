@@ -121,7 +121,9 @@ def _compare_films(
     pts: list[int] = []
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
         segment = Path(folder) / "part.mkv"
-        writer = SegmentWriter(segment, replace(first, video=video), EncodeOptions(_CODEC), depth=8, full_range=False)
+        writer = SegmentWriter(
+            segment, replace(first, video=video), EncodeOptions(_CODEC), depth=8, full_range=False, output=output
+        )
         try:
             for stamp, seconds, left, right in in_step(first, second, (layout.width, layout.height), matrix):
                 if end_s is not None and seconds >= end_s:

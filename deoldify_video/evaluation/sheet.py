@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deoldify_video.errors import OutputError
-from deoldify_video.media.files import output_errors, output_file
+from deoldify_video.media.files import write_file
 
 RGB8 = NDArray[np.uint8]
 _GAP_PX = 4
@@ -48,8 +48,5 @@ def write_sheet(path: Path, rows: Sequence[Sequence[RGB8]], cell_px: int = 224) 
     """Draw a sheet and write it as PNG; raises `OutputError` when it cannot be written."""
     done, data = cv2.imencode(".png", cv2.cvtColor(draw_sheet(rows, cell_px), cv2.COLOR_RGB2BGR))
     if not done:
-        raise OutputError(f"cannot encode the sheet {path}")
-    with output_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with output_file(path) as temporary:
-            temporary.write_bytes(data.tobytes())
+        raise OutputError("cannot be encoded as PNG", path=path)
+    write_file(path, data.tobytes())

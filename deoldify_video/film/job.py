@@ -124,6 +124,7 @@ class FilmJob:
             full_range=reader.full_range,
             reorder=keeps_order(container_format(self.output)),
             field_order=0 if self.options.decode.deinterlace else self.info.video.field_order,
+            output=self.output,
         )
 
     def _chroma_window(self, target: PictureFormat) -> tuple[slice, slice] | None:

@@ -15,10 +15,12 @@ import zlib
 from dataclasses import asdict, dataclass
 from itertools import count, pairwise, takewhile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import BaseFileLock
 
 from deoldify_video.errors import OutputError, UsageError
-from deoldify_video.media.files import hash_file, lock_file, output_errors, sync_folder
+from deoldify_video.media.files import hash_file, lock_file, output_errors, write_file
 
 
 @dataclass(frozen=True)
@@ -52,16 +54,16 @@ class Journal:
     def __init__(
         self, output: Path, fingerprint: dict[str, Any], *, restart: bool = False, gaps: bool = False, checked: bool = False
     ) -> None:
-        self.folder = work_folder(output)
+        self.folder, self._output = work_folder(output), output
         self.path = self.folder / "journal.jsonl"
-        with output_errors(self.folder):
+        with output_errors(output):
             self.folder.mkdir(exist_ok=True)
-            self._lock: IO[bytes] | None = lock_file(self.folder / "lock")
+            self._lock: BaseFileLock | None = lock_file(self.folder / "lock")
         if self._lock is None:
             raise OutputError("is worked on by another run", path=output, remedy="wait for it or stop it")
         self.finished: dict[int, Segment] = {}
         try:
-            with output_errors(self.folder):
+            with output_errors(output):
                 entries = [] if restart else _read_lines(self.path)
                 if entries:
                     _compare(entries[0], fingerprint)
@@ -85,7 +87,7 @@ class Journal:
 
     def add(self, number: int, segment: Segment) -> None:
         """Enter a finished segment, which is on the disk; on return its entry is, too."""
-        with output_errors(self.path), self.path.open("ab") as file:
+        with output_errors(self._output), self.path.open("ab") as file:
             file.write(_line(asdict(segment)))
             file.flush()
             os.fsync(file.fileno())
@@ -99,7 +101,7 @@ class Journal:
 
     def _unlock(self) -> None:
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
             self._lock = None
 
     def _whole(self, entries: list[dict[str, Any]], *, checked: bool) -> dict[int, Segment]:
@@ -124,12 +126,8 @@ class Journal:
             kept |= {segment_path(self.folder, number), state_path(self.folder, number)}
         for stray in set(self.folder.iterdir()) - kept:
             stray.unlink()
-        temporary = self.path.with_suffix(".new")
         lines = [fingerprint, *(asdict(segment) for _, segment in sorted(self.finished.items()))]
-        temporary.write_bytes(b"".join(map(_line, lines)))
-        sync(temporary)
-        temporary.replace(self.path)
-        sync_folder(self.folder)
+        write_file(self.path, b"".join(map(_line, lines)))
 
 
 def work_folder(output: Path) -> Path:
@@ -145,12 +143,6 @@ def segment_path(folder: Path, number: int) -> Path:
 def state_path(folder: Path, number: int) -> Path:
     """Where the smoother's memory after segment `number` lies, where that segment ends in mid-shot."""
     return folder / f"track-{number:05d}.npz"
-
-
-def sync(path: Path) -> None:
-    """Have a file's bytes on the disk."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 def _line(entry: dict[str, Any]) -> bytes:

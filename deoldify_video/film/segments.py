@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from deoldify_video.errors import InputError, OutputError, StoppedError
 from deoldify_video.film.frame import FilmFrame
 from deoldify_video.film.job import FilmJob
-from deoldify_video.film.journal import Segment, segment_path, state_path, sync
+from deoldify_video.film.journal import Segment, segment_path, state_path
 from deoldify_video.film.pipeline import FrameT, Marked, ResumePoint, film_frames, find_segments
 from deoldify_video.film.threads import Stages
 from deoldify_video.media.decode import FilmReader, SeekPoint
-from deoldify_video.media.files import hash_file, output_errors, sync_folder
+from deoldify_video.media.files import hash_file, output_errors, output_file, put_in_place
 from deoldify_video.report import OnProgress, Progress
 from deoldify_video.temporal.smooth import SmootherState
 
@@ -95,7 +95,9 @@ def make_segments(
     """
     resume_point, total = segment_range.resume_point, job.expected_frames
     if segment_range.state_segment is not None:
-        resume_point = replace(resume_point, smoother_state=_load_state(state_path(folder, segment_range.state_segment)))
+        resume_point = replace(
+            resume_point, smoother_state=_load_state(state_path(folder, segment_range.state_segment), job.output)
+        )
     mark = (
         partial(mark_planned, segment_range.plan)
         if segment_range.plan
@@ -156,7 +158,7 @@ class _OpenSegment:
 
     def __init__(self, job: FilmJob, folder: Path, number: int, reader: FilmReader) -> None:
         self.number = number
-        self._folder, self._reader = folder, reader
+        self._folder, self._output, self._reader = folder, job.output, reader
         self._pts: list[int] = []
         self._last: FilmFrame | None = None
         self._temporary = folder / f"{secrets.token_hex(4)}.new"
@@ -175,13 +177,11 @@ class _OpenSegment:
         self._writer.close()
         path, state = segment_path(self._folder, self.number), state_path(self._folder, self.number)
         in_mid_shot = following is not None and following.shot == last.shot
-        with output_errors(path):
-            sync(self._temporary)
+        with output_errors(self._output):
             digest = hash_file(self._temporary)
-            self._temporary.replace(path)
-        if in_mid_shot and last.smoother_state is not None:
-            _save_state(state, last.smoother_state)
-        sync_folder(self._folder)
+            put_in_place(self._temporary, path)
+            if in_mid_shot and last.smoother_state is not None:
+                _save_state(state, last.smoother_state)
         log.info("segment %d is finished: %d frames, up to frame %d", self.number, len(self._pts), last.index + 1)
         return Segment(
             part=path.name,
@@ -201,17 +201,15 @@ class _OpenSegment:
 
 
 def _save_state(path: Path, state: SmootherState) -> None:
-    temporary = path.with_name(f"{secrets.token_hex(4)}.new")
-    with output_errors(path):
-        with temporary.open("wb") as file:
-            np.savez(file, shot=state.shot, grey=state.gray, moments=state.moments)
-        sync(temporary)
-        temporary.replace(path)
+    with output_file(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, shot=state.shot, grey=state.gray, moments=state.moments)
 
 
-def _load_state(path: Path) -> SmootherState:
+def _load_state(path: Path, output: Path) -> SmootherState:
     try:
         with np.load(path) as data:
             return SmootherState(int(data["shot"]), data["grey"], data["moments"])
     except (OSError, ValueError, KeyError) as error:
-        raise OutputError("is damaged", path=path, remedy="begin anew with --restart") from error
+        raise OutputError(
+            "cannot be gone on with, for what is there is damaged", path=output, remedy="begin anew with --restart"
+        ) from error

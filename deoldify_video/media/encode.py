@@ -122,7 +122,7 @@ class SegmentWriter:
 
     `full_range` and `depth` describe the luma planes that are written; `info` gives size, matrix and tags. `reorder` lets the
     encoder code frames out of their order (B-frames), which AVI cannot note down. `field_order` is FFmpeg's number for
-    pictures that are kept as two fields; 0 are whole pictures.
+    pictures that are kept as two fields; 0 are whole pictures. Errors name the `output` that it is for.
     """
 
     def __init__(
@@ -135,13 +135,15 @@ class SegmentWriter:
         full_range: bool,
         reorder: bool = True,
         field_order: int = 0,
+        output: Path | None = None,
     ) -> None:
         video, codec = info.video, CODECS[options.codec]
         self.format = picture_format(options, video.width, video.height, depth)
         self.frames = 0
         self.delay = 0  # frames that the encoder holds back for B-frames
         self._packets = 0
-        with output_errors(path):
+        self._output = output or path
+        with output_errors(self._output):
             self._container = av.open(str(path), "w", format="matroska")
         try:
             self._stream = self._add_stream(info, codec, options, full_range)
@@ -191,7 +193,7 @@ class SegmentWriter:
     def close(self) -> None:
         """Encode what the encoder still holds and finish the file."""
         self._mux(None)
-        with output_errors(self._path):
+        with output_errors(self._output):
             self._container.close()
 
     def abandon(self) -> None:
@@ -201,7 +203,7 @@ class SegmentWriter:
         self._path.unlink(missing_ok=True)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
-        with output_errors(self._path):
+        with output_errors(self._output):
             for packet in self._stream.encode(frame):
                 # The encoder counts frames in its own time base; the segment counts one frame a tick.
                 packet.time_base = SEGMENT_TIME_BASE

@@ -7,31 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import av.error
+from filelock import BaseFileLock, FileLock, Timeout
 
 from deoldify_video.errors import OutputError, UsageError
 
-_CHUNK_BYTES = 1 << 20
 _END_BYTES = 1 << 20  # of each end of a file
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, no quota, no larger file allowed
-
-if os.name == "nt":
-    import msvcrt
-
-    def _try_lock(file: IO[bytes]) -> None:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-else:
-    import fcntl
-
-    def _try_lock(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
@@ -53,18 +43,48 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
 def output_file(output: Path, folder: Path | None = None) -> Iterator[Path]:
     """A temporary path; renamed to `output` when the block ends well, removed when it does not.
 
-    It lies beside the output, or in `folder`, a work folder on the same disk that is tidied up even after a kill.
+    It lies beside the output, or in `folder`, a work folder on the same disk that is tidied up even after a kill. An error that names
+    it names `output` instead.
     """
-    temporary = (folder or output.parent) / f".{output.stem}.{os.getpid()}.part{output.suffix}"
+    temporary = (folder or output.parent) / f".{output.stem}.{secrets.token_hex(4)}.part{output.suffix}"
     try:
         yield temporary
         with output_errors(output):
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(output)
-            sync_folder(output.parent)
+            put_in_place(temporary, output)
+    except OutputError as error:
+        if error.path == temporary:
+            error.path = output
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the cause, which is on its way, matters more than a leftover
+            temporary.unlink(missing_ok=True)
+
+
+def write_file(path: Path, data: bytes | memoryview) -> None:
+    """Write a file that one process at a time writes: it holds the old content or the new, never a part. Makes its folder.
+
+    Raises `OutputError`.
+    """
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
+        with output_file(path) as temporary:
+            temporary.write_bytes(data)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a finished file; on return both its bytes and its name are on the disk. Raises `OSError`."""
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def remove_leftovers(output: Path) -> None:
+    """Remove the temporary files that killed writers of `output` have left."""
+    for stray in output.parent.glob(f".{glob.escape(output.stem)}.*.part{glob.escape(output.suffix)}"):
+        with contextlib.suppress(OSError):
+            stray.unlink()
 
 
 def sync_folder(folder: Path) -> None:
@@ -95,31 +115,31 @@ def output_errors(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot be written: {reason}", path=path) from error
 
 
-def lock_file(path: Path) -> IO[bytes] | None:
-    """Open and lock `path` against other processes; None when another one holds it. The lock ends with the process."""
-    file = path.open("ab")
+def lock_file(path: Path) -> BaseFileLock | None:
+    """Lock `path` against other processes; None when another one holds it. The lock ends with `release()`, or with the process."""
+    lock = FileLock(path, timeout=0, thread_local=False)
     try:
-        _try_lock(file)
-    except OSError:
-        file.close()
+        lock.acquire()
+    except Timeout:
         return None
-    return file
+    return lock
 
 
-def hash_file(path: Path) -> str:
-    """A hash of a whole file, "" where there is none."""
+def hash_file(path: Path, algorithm: str = "") -> str:
+    """The hexadecimal hash of a whole file, "" where there is none; by default BLAKE2b of 128 bits, else one of hashlib's names."""
     if not path.is_file():
         return ""
-    digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, algorithm or _blake2b).hexdigest()
+
+
+def _blake2b(start: bytes = b"") -> hashlib.blake2b:
+    return hashlib.blake2b(start, digest_size=16)
 
 
 def hash_file_ends(path: Path, size: int) -> str:
     """A hash of a file's size and both ends: enough to tell most files apart without reading all of a film."""
-    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    digest = _blake2b(str(size).encode())
     with path.open("rb") as file:
         digest.update(file.read(_END_BYTES))
         file.seek(max(file.tell(), size - _END_BYTES))

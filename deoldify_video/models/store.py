@@ -7,16 +7,16 @@ its licence and the hash of the file that it came from. The folder is that of th
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import os
-import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
+
+import platformdirs
 
 from deoldify_video.errors import DependencyError, InputError, OutputError, UsageError
+from deoldify_video.media.files import hash_file
 from deoldify_video.models.base import ModelSpec
 from deoldify_video.models.registry import MODELS, find_model
 from deoldify_video.models.weights import FOLDED_KEY, read_published, shipped_weights, write_weights
@@ -28,7 +28,6 @@ FOLDER_VARIABLE = "DEOLDIFY_VIDEO_MODELS"
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 HUB_PREFIX = "hf:"
 NETWORK_KEY = "network"  # metadata entry that names the registry's network
-_HASH_BLOCK_BYTES = 1 << 22
 _MEGABYTE = 1_000_000
 
 
@@ -37,13 +36,7 @@ def model_folder() -> Path:
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "deoldify-video" / "models"
+    return platformdirs.user_data_path("deoldify-video", appauthor=False) / "models"
 
 
 def installed_weights(spec: ModelSpec) -> Path | None:
@@ -63,18 +56,9 @@ def how_to_get(spec: ModelSpec) -> str:
     )
 
 
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file, read in blocks."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def weights_fingerprint(spec: ModelSpec, path: Path) -> str:
     """The name of a network and the hashes of all files that it is loaded from: with other ones it gives other colours."""
-    return " ".join([spec.name, *(sha256_of(file)[:16] for file in (path, *spec.further_weights))])
+    return " ".join([spec.name, *(hash_file(file, "sha256")[:16] for file in (path, *spec.further_weights))])
 
 
 def identify(path: Path, digest: str = "") -> ModelSpec:
@@ -90,7 +74,7 @@ def identify(path: Path, digest: str = "") -> ModelSpec:
     published = {spec.published.sha256: spec for spec in MODELS.values() if spec.published and spec.published.sha256}
     sizes = {spec.published.megabytes for spec in published.values() if spec.published}
     if not digest and round(path.stat().st_size / _MEGABYTE) in sizes:
-        digest = sha256_of(path)
+        digest = hash_file(path, "sha256")
     if digest in published:
         return published[digest]
     return _by_shape(tensors, path)
@@ -130,7 +114,7 @@ def import_model(source: str, name: str | None = None) -> Imported:
         raise InputError(
             "does not exist", path=path, remedy=f"give a downloaded weights file, or {HUB_PREFIX}owner/name for the hub"
         )
-    digest = sha256_of(path)
+    digest = hash_file(path, "sha256")
     found = identify(path, digest)
     spec = found if name is None else find_model(name)
     if spec.published is None:
@@ -148,22 +132,12 @@ def import_model(source: str, name: str | None = None) -> Imported:
         "source_file": path.name,
         "source_sha256": digest,
     }
-    _write_whole(target, cast("nn.Module", network).state_dict(), card)
-    return Imported(spec, target, digest, digest == spec.published.sha256 if spec.published.sha256 else None)
-
-
-def _write_whole(target: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
-    from safetensors import SafetensorError
-
-    part = target.with_name(target.name + ".part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_weights(part, tensors, card, half=False)
-        part.replace(target)
-    except (OSError, SafetensorError) as error:
-        with suppress(OSError):  # the message about the cause matters more than a leftover
-            part.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {target}: {error}", remedy=f"set {FOLDER_VARIABLE} to a folder with room") from error
+        write_weights(target, cast("nn.Module", network).state_dict(), card, half=False)
+    except OutputError as error:
+        error.remedy = f"set {FOLDER_VARIABLE} to a folder with room"
+        raise
+    return Imported(spec, target, digest, digest == spec.published.sha256 if spec.published.sha256 else None)
 
 
 def remove_model(name: str) -> Path:

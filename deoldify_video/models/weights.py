@@ -14,7 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from deoldify_video.errors import DependencyError
+from deoldify_video.errors import DependencyError, OutputError
+from deoldify_video.media.files import output_errors, output_file, remove_leftovers
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -55,10 +56,11 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def write_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any], *, half: bool = True) -> None:
-    """Write tensors as safetensors; metadata values that are no strings become JSON.
+    """Write tensors as safetensors, with its folder; the file appears when it is whole. Metadata that are no strings become JSON.
 
-    With `half` floating-point tensors are rounded to float16, otherwise every tensor keeps its type.
+    With `half` floating-point tensors are rounded to float16, otherwise every tensor keeps its type. Raises `OutputError`.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     stored = {
@@ -66,7 +68,15 @@ def write_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
         for key, value in tensors.items()
     }
     text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
-    save_file(stored, path, metadata=text)
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
+        with output_file(path) as temporary:
+            try:
+                save_file(stored, temporary, metadata=text)
+            except SafetensorError as error:  # of a full disk, for instance
+                raise OutputError(f"cannot be written: {error}", path=path) from error
+            temporary.chmod(0o644)  # safetensors makes files that only their owner can read
 
 
 def read_published(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -125,7 +125,12 @@ class FilmTrial:
         )
         with tempfile.TemporaryDirectory() as folder:
             writer = SegmentWriter(
-                Path(folder) / "part.mkv", reader.info, options, depth=reader.depth, full_range=reader.full_range
+                Path(folder) / "part.mkv",
+                reader.info,
+                options,
+                depth=reader.depth,
+                full_range=reader.full_range,
+                output=Path(folder).parent,
             )
             lumas = [luma for shot in self.shots for luma in shot.lumas]
             gray = reader.gray(self.shots[0].lumas[0], (VIEW_PX, VIEW_PX))

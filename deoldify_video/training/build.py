@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from deoldify_video.errors import InputError, OutputError
-from deoldify_video.training.checkpoint import write_whole
+from deoldify_video.media.files import write_file
 from deoldify_video.training.dataset import Picture
 from deoldify_video.training.filters import MIN_SIDE_PX, crop_extremes, near_duplicates, perceptual_hash, reason_against
 from deoldify_video.training.sources import found_pictures
@@ -137,8 +137,8 @@ def _write_shards(options: BuildOptions, spool: IO[bytes], kept: list[_Stored]) 
             spool.seek(item.offset)
             members.append((f"{key}.webp", spool.read(item.length)))
             lines.append(_line(key, name, item))
-        write_whole(options.output / name, _tar(members))
-    write_whole(options.output / INDEX, ("\n".join(lines) + "\n").encode())
+        write_file(options.output / name, _tar(members))
+    write_file(options.output / INDEX, ("\n".join(lines) + "\n").encode())
 
 
 def _line(key: str, file: str, item: _Stored) -> str:

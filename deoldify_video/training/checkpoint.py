@@ -16,67 +16,35 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import pickle
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from deoldify_video.errors import InputError, OutputError, UsageError
+from deoldify_video.errors import InputError, UsageError
+from deoldify_video.media.files import write_file
 from deoldify_video.models.compact import Compact, CompactConfig
 from deoldify_video.models.store import NETWORK_KEY
 from deoldify_video.models.weights import CONFIG_KEY, read_weights, write_weights
 from deoldify_video.training.card import card_markdown, make_card
 
 STATE, RUN, BEST, LAST = "state.pt", "run.json", "best.safetensors", "last.safetensors"
-_PART = ".part"
-
-
-def write_whole(path: Path, data: bytes | memoryview) -> None:
-    """Write a file: `path` holds the old content or the new, never a part. Raises `OutputError` when it fails."""
-    part = path.with_name(path.name + _PART)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        _remove(part)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}; what was saved before is intact.") from error
 
 
 def write_network(path: Path, network: Compact, card: dict[str, Any]) -> None:
     """Write weights as float16 safetensors that `colorize --model` takes; `card` becomes readable metadata."""
-    part = path.with_name(path.name + _PART)
     tensors = {key: value.cpu() for key, value in network.state_dict().items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_weights(part, tensors, {**card, NETWORK_KEY: "compact", CONFIG_KEY: asdict(network.config)})
-        part.chmod(0o644)  # safetensors makes files that only their owner can read
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        _remove(part)
-        raise OutputError(f"cannot write {path}: {error}; what was saved before is intact.") from error
-
-
-def _remove(part: Path) -> None:
-    try:
-        part.unlink(missing_ok=True)
-    except OSError:
-        return  # the message about the cause, which follows, matters more than a leftover
+    write_weights(path, tensors, {**card, NETWORK_KEY: "compact", CONFIG_KEY: asdict(network.config)})
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a training's state. It is serialised in memory first, so that a full disk shows as a plain `OutputError`."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_whole(path, buffer.getbuffer())
+    write_file(path, buffer.getbuffer())
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -156,6 +124,6 @@ def export(run: Path, output: Path) -> Path:
     card = make_card(output.stem, read_run(run), metadata, run)
     facts = {key: value for key, value in metadata.items() if key not in (CONFIG_KEY, NETWORK_KEY)}
     write_network(output, network, {**facts, "card": card})
-    write_whole(output.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())
-    write_whole(output.with_suffix(".md"), card_markdown(card).encode())
+    write_file(output.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())
+    write_file(output.with_suffix(".md"), card_markdown(card).encode())
     return output

@@ -13,6 +13,7 @@ import torch
 from deoldify_video import __version__
 from deoldify_video.errors import InputError, OutputError, UsageError
 from deoldify_video.evaluation.sheet import write_sheet
+from deoldify_video.media.files import write_file
 from deoldify_video.models.colorizer import choose_device
 from deoldify_video.models.compact import Compact, CompactConfig
 from deoldify_video.models.efficientnet_lite import EfficientNetLite
@@ -29,7 +30,6 @@ from deoldify_video.training.checkpoint import (
     read_run,
     save_state,
     write_network,
-    write_whole,
 )
 from deoldify_video.training.critic import PatchCritic, make_critic_optimizer
 from deoldify_video.training.dataset import Photos, read_data
@@ -186,7 +186,7 @@ class Training:
             "version": __version__,
             "commit": source_commit(),
         }
-        write_whole(self.options.run / RUN, json.dumps(card, indent=2).encode())
+        write_file(self.options.run / RUN, json.dumps(card, indent=2).encode())
 
     # -- one phase ------------------------------------------------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ class SessionStore:
         self._ended.set()
         self._sweeper.join()
         if self._lock_file is not None:
-            self._lock_file.close()
+            self._lock_file.release()
         shutil.rmtree(self.root, ignore_errors=True)
 
     def admit(self, upload: Path) -> Session:
@@ -140,5 +140,5 @@ def _remove_abandoned() -> None:
             if not (root / "lock").exists():
                 continue  # a server that is just starting
             if (lock := lock_file(root / "lock")) is not None:
-                lock.close()
+                lock.release()
                 shutil.rmtree(root, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -14,7 +15,7 @@ from synth import make_film
 
 from deoldify_video.batch.manifest import FOLDER, Manifest
 from deoldify_video.errors import DeoldifyVideoError, InputError, OutputError, unforeseen
-from deoldify_video.media.files import check_output
+from deoldify_video.media.files import check_output, lock_file, output_errors, output_file, write_file
 
 PROGRAM = [sys.executable, "-m", "deoldify_video"]
 
@@ -133,3 +134,37 @@ def test_the_status_of_a_batch_may_be_read_in_part(tmp_path):
     assert running.stderr.read() == b""
     assert running.wait(60) == 1
     running.stderr.close()
+
+
+def test_no_error_names_a_temporary_file(tmp_path):
+    output = tmp_path / "new.png"
+
+    def fail() -> None:
+        with output_file(output) as temporary, output_errors(temporary):
+            temporary.write_bytes(b"a part")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OutputError) as caught:
+        fail()
+    assert caught.value.path == output
+    assert str(caught.value).startswith(f"{output} cannot be written: the disk is full; free some")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_writer_has_left_goes_with_the_next_one(tmp_path):
+    output, other = tmp_path / "state [1].pt", tmp_path / ".another.1234.part.pt"
+    for stray in (tmp_path / ".state [1].1234.part.pt", other):
+        stray.write_bytes(b"a part")
+    write_file(output, b"whole")
+    assert output.read_bytes() == b"whole"
+    assert sorted(tmp_path.iterdir()) == sorted([output, other])
+
+
+def test_a_lock_is_held_once_and_given_back(tmp_path):
+    first = lock_file(tmp_path / "lock")
+    assert first is not None
+    assert lock_file(tmp_path / "lock") is None
+    first.release()
+    second = lock_file(tmp_path / "lock")
+    assert second is not None
+    second.release()

@@ -130,7 +130,7 @@ def test_folders_of_servers_that_were_killed_are_deleted_and_others_left(tmp_pat
         assert not dead.exists()
         assert alive.exists()
         assert other.exists()
-    lock.close()
+    lock.release()
 
 
 def test_names_are_kept_but_never_lead_out_of_the_folder(film, store, admit):

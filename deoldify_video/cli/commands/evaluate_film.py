@@ -37,30 +37,19 @@ def evaluate_film_command(
 ) -> None:
     """Measure how still the colours of a film hold, shot by shot, with or without its true colours."""
     from deoldify_video.evaluation.film import evaluate_film
-    from deoldify_video.media.files import check_output
+    from deoldify_video.media.files import check_output, write_file
 
     if report:
         check_output(film, report, overwrite=overwrite)
     score = evaluate_film(film, reference=reference, source=source, before=before)
     if report:
-        _write_report(score, report)
+        from deoldify_video.evaluation.film_html import film_html
+
+        write_file(report, film_html(score).encode())
     if json_output:
         print_json(score.as_dict(), indent=2)
     else:
         _print(score, Console(stderr=True))
-
-
-def _write_report(score: FilmScore, path: Path) -> None:
-    from deoldify_video.errors import OutputError
-    from deoldify_video.evaluation.film_html import film_html
-
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_text(film_html(score), encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot be written ({error.strerror})", path=path) from error
 
 
 def _print(score: FilmScore, console: Console) -> None:
