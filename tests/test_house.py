@@ -56,9 +56,7 @@ STUB = "puts a network that costs nothing, and faults at given places, into proc
 SET = "sets what is to become an argument or an option"
 PATCH_EXCEPTIONS: dict[str, str] = {
     "batch/stub_batch.py": STUB,
-    "executors/cluster/test_ray_executor.py": SET,
     "executors/stub_worker.py": STUB,
-    "executors/test_local_executor.py": STUB,
     "faults/test_streams_kept.py": "no fault from outside makes a film that is wrong in the end",
     "media/test_open_film.py": SET,
     "training/test_dataset_build.py": SET,
