@@ -39,8 +39,7 @@ class Colorizer:
         self.spec, path = resolve_model(options.model)
         self.device = choose_device(options.device)
         self.precision = choose_precision(options.precision, self.device, half_on_cpu=self.spec.half_on_cpu)
-        style = self.spec.styles[options.style]
-        self.temperature, self.gain = style.temperature, style.gain * options.saturation
+        self._take_style(options)
         self.network = self.spec.load(path)
         module = cast(nn.Module, self.network)
         module.to(self.device, DTYPES[self.precision], memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -60,12 +59,15 @@ class Colorizer:
         hinted.network = with_hints(self.network, hints)
         return hinted
 
-    def with_style(self, style: str, saturation: float) -> Colorizer:
-        """This colorizer in another style; the network is shared, so it is not loaded again."""
+    def with_style(self, options: ColorOptions) -> Colorizer:
+        """This colorizer in the style and saturation of `options`; the network is shared, so it is not loaded again."""
         styled = copy.copy(self)
-        chosen = self.spec.styles[style]
-        styled.temperature, styled.gain = chosen.temperature, chosen.gain * saturation
+        styled._take_style(options)
         return styled
+
+    def _take_style(self, options: ColorOptions) -> None:
+        style = self.spec.styles[options.style]
+        self.temperature, self.gain = style.temperature, style.gain * options.saturation
 
     def with_gain(self, gain: float) -> Colorizer:
         """This colorizer with another gain of the chroma in place of its style's; the network is shared."""
@@ -146,6 +148,21 @@ class Colorizer:
             ab = F.interpolate(ab, size=gray.shape[-2:], mode="bilinear", align_corners=False)
         result: NDArray[np.float32] = (ab * self.gain).cpu().numpy()
         return result  # (B, 2, h, w)
+
+
+class LoadedNetwork:
+    """Gives colorizers, to one run at a time; the network that was used last stays loaded."""
+
+    def __init__(self) -> None:
+        self._last: tuple[tuple[str, str, str], Colorizer] | None = None
+
+    def colorizer(self, options: ColorOptions) -> Colorizer:
+        """The network of `options` in their style. Raises `DependencyError` where it is not there."""
+        wanted = options.model, options.device, options.precision
+        if self._last is None or self._last[0] != wanted:
+            self._last = None  # two large ones may not fit beside each other
+            self._last = wanted, Colorizer(options)
+        return self._last[1].with_style(options)
 
 
 def devices_here() -> tuple[str, ...]:

@@ -18,8 +18,8 @@ from deoldify_video.media.clips import ClipReader
 from deoldify_video.media.photo_io import read_photo
 from deoldify_video.media.probe import MediaInfo, probe
 from deoldify_video.media.scan_packets import scan_packets
-from deoldify_video.models.colorizer import Colorizer
-from deoldify_video.options import ColorOptions, EncodeOptions
+from deoldify_video.models.colorizer import Colorizer, LoadedNetwork
+from deoldify_video.options import ColorOptions, EncodeOptions, SmoothOptions
 from deoldify_video.preview.shot_selection import sample_film
 from deoldify_video.preview.trial import FilmTrial, TrialResult, measure_photo, photo_view
 
@@ -33,8 +33,8 @@ RGB8 = NDArray[np.uint8]
 class Candidate:
     """One column: what could be given to `colorize`. `render_factor` None: the network's default."""
 
-    model: str = "compact"
-    style: str = "natural"
+    model: str = ColorOptions.model
+    style: str = ColorOptions.style
     render_factor: int | None = None
 
 
@@ -97,7 +97,7 @@ def preview(
     shots: int = 6,
     device: str = "auto",
     precision: str = "auto",
-    smoothing: float = 0.9,
+    smoothing: float = SmoothOptions.smoothing,
     on_column: Callable[[int], None] = lambda done: None,
 ) -> Preview:
     """Try `candidates` on a few shots of the film, or on the photo, `source`. Only the frames that are shown are decoded.
@@ -107,11 +107,12 @@ def preview(
     if not 1 <= shots <= MAX_SHOTS:
         raise UsageError(f"{shots} shots cannot be shown", remedy=f"use 1 to {MAX_SHOTS}")
     info = probe(Path(source))
-    colorizers = _Colorizers(device, precision)
+    loaded, used = LoadedNetwork(), device
     subject = _PhotoSubject(info) if info.kind == "photo" else _FilmSubject(info, shots, smoothing)
     columns = []
     for candidate in candidates:
-        colorizer = colorizers.make(candidate)
+        colorizer = loaded.colorizer(ColorOptions(candidate.model, device=device, precision=precision, style=candidate.style))
+        used = str(colorizer.device)
         factor = colorizer.spec.render_factor(info.kind, candidate.render_factor)
         measured = subject.measure(colorizer, factor)
         columns.append(
@@ -131,29 +132,12 @@ def preview(
         kind=info.kind,
         frames=subject.frames,
         duration_s=info.duration_s,
-        device=colorizers.device,
+        device=used,
         rows=subject.rows,
         originals=subject.originals,
         columns=columns,
         warnings=subject.warnings,
     )
-
-
-class _Colorizers:
-    """One network at a time: the last one is used again while model and style stay."""
-
-    def __init__(self, device: str, precision: str) -> None:
-        self._device, self._precision = device, precision
-        self._last: tuple[tuple[str, str], Colorizer] | None = None
-        self.device = device
-
-    def make(self, candidate: Candidate) -> Colorizer:
-        key = candidate.model, candidate.style
-        if self._last is None or self._last[0] != key:
-            options = ColorOptions(candidate.model, device=self._device, precision=self._precision, style=candidate.style)
-            self._last = key, Colorizer(options)
-            self.device = str(self._last[1].device)
-        return self._last[1]
 
 
 class _FilmSubject:

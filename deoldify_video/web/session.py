@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deoldify_video.media.probe import MediaInfo
-from deoldify_video.web.networks import Networks
+from deoldify_video.models.colorizer import LoadedNetwork
 from deoldify_video.web.queue import Run
 
 
@@ -23,7 +23,7 @@ class Session:
     folder: Path
     source: Path
     info: MediaInfo
-    networks: Networks
+    networks: LoadedNetwork
     run: Run | None = field(default=None, init=False)
     used_at: float = field(default_factory=time.monotonic, init=False)
     unwanted: bool = field(default=False, init=False)

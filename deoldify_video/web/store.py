@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from deoldify_video.media.files import lock_file
+from deoldify_video.models.colorizer import LoadedNetwork
 from deoldify_video.web.film import FilmSession
 from deoldify_video.web.limits import KEEP_S, Limits
-from deoldify_video.web.networks import Networks
 from deoldify_video.web.photo import PhotoSession
 from deoldify_video.web.queue import DeviceQueue
 from deoldify_video.web.session import Session
@@ -36,7 +36,7 @@ class SessionStore:
         self.root = Path(tempfile.mkdtemp(prefix=_PREFIX))  # mode 0700
         self._lock_file = lock_file(self.root / "lock")
         self.uploads = UploadStore(self.root / "uploads", keep_s)
-        self.queue, self.networks = DeviceQueue(), Networks()
+        self.queue, self.networks = DeviceQueue(), LoadedNetwork()
         self._sessions: dict[str, Session] = {}
         self._by_tab: dict[str, Session] = {}
         self._lock = threading.Lock()

@@ -14,6 +14,7 @@ from deoldify_video.errors import DependencyError, DeviceMemoryError
 from deoldify_video.models.colorizer import (
     CPU_BATCH,
     Colorizer,
+    LoadedNetwork,
     choose_device,
     choose_precision,
     devices_here,
@@ -150,9 +151,17 @@ def test_styles_of_the_shipped_network_differ_in_boldness():
     assert bold["muted"] < bold["natural"] < bold["vibrant"]
 
 
+def test_the_network_that_was_used_last_stays_loaded(stub_spec):
+    loaded = LoadedNetwork()
+    first = loaded.colorizer(ColorOptions(device="cpu"))
+    assert loaded.colorizer(ColorOptions(device="cpu", style="muted")).network is first.network
+    assert loaded.colorizer(ColorOptions(device="cpu", style="muted")).gain == pytest.approx(0.6)
+    assert loaded.colorizer(ColorOptions(device="cpu", precision="bf16")).network is not first.network
+
+
 def test_another_style_shares_the_network_and_leaves_the_first_as_it_is(stub_colorizer):
     plain = stub_colorizer.ab(pictures(1))
-    bold = stub_colorizer.with_style("vibrant", 2.0)
+    bold = stub_colorizer.with_style(ColorOptions(style="vibrant", saturation=2.0))
     assert bold.network is stub_colorizer.network
     np.testing.assert_allclose(bold.ab(pictures(1)), 2.6 * plain, rtol=1e-6)
     np.testing.assert_array_equal(stub_colorizer.ab(pictures(1)), plain)
