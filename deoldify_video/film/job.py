@@ -98,7 +98,10 @@ class FilmJob:
 
     def reader(self, seek_point: SeekPoint) -> FilmReader:
         """Reads the film from `seek_point` on."""
-        return FilmReader(self.info, self.options.decode, self.render_size, seek_point, self.found.window)
+        beyond_damage = self.options.job.allow_truncated
+        return FilmReader(
+            self.info, self.options.decode, self.render_size, seek_point, self.found.window, beyond_damage=beyond_damage
+        )
 
     def painter(self, reader: FilmReader) -> Painter:
         """Makes chroma for what `reader` reads."""

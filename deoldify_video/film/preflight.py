@@ -7,6 +7,8 @@ from array import array
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import av
+
 from deoldify_video.errors import InputError, UsageError
 from deoldify_video.film.rehearsal import rehearse
 from deoldify_video.media.decode import Window
@@ -58,6 +60,10 @@ def preflight(info: MediaInfo, output: Path, options: FilmOptions) -> Preflight:
     found = scan_packets(info)
     check_rate(output, constant=found.constant_rate)
     warnings = [] if options.decode.deinterlace else [*video.warnings]
+    if any(component.is_alpha for component in av.VideoFormat(video.pix_fmt, video.width, video.height).components):
+        warnings.append(
+            "the film has a transparent picture; the colours are put on all of it, and its transparency is not kept."
+        )
     warnings += _check_length(info, found, options)
     seen = inspect_content(info)
     if seen.in_color:
@@ -95,8 +101,10 @@ def _check_length(info: MediaInfo, found: PacketScan, options: FilmOptions) -> l
     end_s = options.decode.end_s
     there = end_s is not None and found.picture_start_s + end_s <= found.end_s
     if found.is_cut_short(info.video.frame_rate) and not there and not options.job.allow_truncated:
-        what = f"the last {found.missing_s:.1f} of its {found.declared_s:.1f} s are missing"
+        what = f"is cut short: the last {found.missing_s:.1f} of its {found.declared_s:.1f} s are missing"
         if found.missing_s < NOTICED_S:
-            what = f"nothing can be read beyond {found.end_s:.1f} s"
-        raise InputError(f"is cut short: {what}", path=info.path, remedy="use --allow-truncated to colorize what is there")
+            what = f"is cut short: nothing can be read beyond {found.end_s:.1f} s"
+        if found.damaged_places and found.readable:
+            what = f"is damaged in {found.damaged_places} places, where it cannot be read"
+        raise InputError(what, path=info.path, remedy="use --allow-truncated to colorize what is there")
     return found.warnings()

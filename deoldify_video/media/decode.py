@@ -19,10 +19,11 @@ from deoldify_video.color.yuv import SampleRange, luma_to_gray
 from deoldify_video.errors import InputError
 from deoldify_video.media.deinterlace import deinterlaced
 from deoldify_video.media.probe import MAX_PIXELS, MediaInfo, VideoInfo, film_stream
+from deoldify_video.media.reading import PacketReader
 from deoldify_video.media.timing import PtsClock, rising
 from deoldify_video.options import DecodeOptions
 
-CORRUPT_RUN = 8  # so many undecodable packets in a row end the film
+CORRUPT_RUN = 8  # so many undecodable packets in a row end the film, if it is not to go on behind damage
 LONGEST_FRAME_S = 10  # a last frame that claims to show longer than this is damaged
 SEEKABLE_FORMATS = ("matroska", "mp4")  # those with an index that leads to key pictures; others are read from the beginning
 SEEK_MARGIN_FRAMES = 64  # sought this far ahead of a frame, so that no picture it depends on is missing (open GOPs, fields)
@@ -103,30 +104,28 @@ class OpenFilm:
             return False
         return True
 
-    def frames(self) -> Iterator[av.VideoFrame]:
-        """The frames from here on, as they are decoded. What is damaged is passed over and counted; the film ends where nothing more
-        can be read.
+    def frames(self, *, beyond_damage: bool = False) -> Iterator[av.VideoFrame]:
+        """The frames from here on, as they are decoded. What is damaged is passed over and counted; the film ends where much is, or
+        with `beyond_damage` where nothing more can be read.
         """
         run = 0
-        packets = self._container.demux(self._stream)
-        while run < CORRUPT_RUN:
-            try:
-                packet = next(packets, None)
-            except av.error.FFmpegError:
-                break
-            if packet is None:
-                return
+        packets = PacketReader(self._container, self._stream)
+        for packet in packets:
             try:
                 frames = packet.decode()
             except (av.error.FFmpegError, ValueError):
                 run += 1
                 self._stats.corrupt_packets += 1
-                continue
-            run = 0 if frames else run
+                frames = []
+            else:
+                run = 0 if frames else run
             for frame in frames:
                 self._stats.damaged_frames += frame.is_corrupt
                 yield frame
-        self._stats.broke_off = True
+            if not beyond_damage and (run >= CORRUPT_RUN or packets.damaged_places):
+                self._stats.broke_off = True
+                return
+        self._stats.broke_off = packets.ends_in_error
 
 
 @contextlib.contextmanager
@@ -252,8 +251,9 @@ class FilmReader:
     """Iterates over the frames of a film, in order of presentation.
 
     `gray_size` is (width, height) of the small copy, upright as a viewer sees it; `seek_point` skips frames; `window` is the part of
-    the picture that the small copy shows (None: all). `stats` counts what was repaired. Raises `InputError` when nothing can be decoded
-    or the picture changes its size in mid-film.
+    the picture that the small copy shows (None: all); `beyond_damage` goes on behind places where a film is damaged for as long as
+    anything follows. `stats` counts what was repaired. Raises `InputError` when nothing can be decoded or the picture changes its
+    size in mid-film.
     """
 
     def __init__(
@@ -263,8 +263,11 @@ class FilmReader:
         gray_size: tuple[int, int],
         seek_point: SeekPoint | None = None,
         window: Window | None = None,
+        *,
+        beyond_damage: bool = False,
     ) -> None:
         self.info, self.options, self.gray_size, self.seek_point = info, options, gray_size, seek_point or SeekPoint()
+        self.beyond_damage = beyond_damage
         self.stats = DecodeStats()
         video = info.video
         self.window = window or Window(0, 0, video.width, video.height)
@@ -327,7 +330,7 @@ class FilmReader:
         with open_film(self.info, self.stats) as film:
             if seek_pts is not None:  # without an index it is read from the beginning
                 film.seek(seek_pts - SEEK_MARGIN_FRAMES * max(1, round(1 / (video.frame_rate * video.time_base))))
-            for frame in film.frames():
+            for frame in film.frames(beyond_damage=self.beyond_damage):
                 yield self.luma.of(self._checked(frame))
 
     def _checked(self, frame: av.VideoFrame) -> av.VideoFrame:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import av
-import av.error
 
 from deoldify_video.errors import InputError
 from deoldify_video.media.copies import add_copy, codec_of, converter, is_unpacked, kept_tags, plan_edit
 from deoldify_video.media.files import output_errors
 from deoldify_video.media.matroska import Edit, edit_file, pixel_aspect
 from deoldify_video.media.probe import MediaInfo, film_stream, is_cover_art
+from deoldify_video.media.reading import PacketReader
 from deoldify_video.media.streams import in_words, is_carried_otherwise, not_held
 from deoldify_video.media.timing import decode_stamps
 from deoldify_video.options import DecodeOptions
@@ -216,14 +216,7 @@ def copied_packets(source: Any, streams: list[Any], span: Span, stats: MuxStats)
     if not streams:
         return
     last: dict[int, tuple[int, int]] = {}  # by stream: the decoding stamp of its last packet, and where that one ends
-    packets = source.demux(*streams)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.error.FFmpegError, ValueError):  # the film reader has reported that the file breaks off here
-            return
-        if packet is None:
-            return
+    for packet in PacketReader(source, *streams):
         if packet.size == 0:
             continue
         base = Fraction(packet.time_base)

@@ -161,19 +161,18 @@ def _stream_info(stream: Any) -> StreamInfo:
 
 def _video_info(path: Path, container: av.container.InputContainer, stream: VideoStream) -> VideoInfo:
     context = stream.codec_context
-    width, height = context.width, context.height
-    if not width or not height or context.format is None:
-        raise InputError("does not say how large its picture is; it is damaged or not a film", path=path)
-    if width * height > MAX_PIXELS:
-        raise InputError(
-            f"claims a picture of {width}x{height}; more than {MAX_PIXELS // 1_000_000} million pixels are refused", path=path
-        )
+    _check_size(path, context.width, context.height)
     if context.color_trc in HDR_TRANSFERS:
         raise _hdr_error(path, context.color_trc)
-    pix_fmt, depth = context.format.name, max(c.bits for c in context.format.components)
+    first = _first_frame(container, stream)
+    width, height = (first.width, first.height) if first else (context.width, context.height)  # headers may be wrong
+    _check_size(path, width, height)
+    picture = first.format if first else context.format
+    if picture is None:
+        raise InputError("does not say what its pictures are made of; it is damaged or not a film", path=path)
+    pix_fmt, depth = picture.name, max(c.bits for c in picture.components)
     matrix = MATRIX_NAMES.get(context.colorspace) or ("bt709" if height >= 720 else "bt601")
     frame_rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    first = _first_frame(container, stream)
     # PyAV frees the metadata of side data a second time; those that have some are the colour profiles of PNG.
     rotation_deg, mirrored = _orientation(None if context.codec.canonical_name in ("png", "apng") else first)
     interlaced = context.field_order in FIELD_ORDERS or (first is not None and first.interlaced_frame)
@@ -202,6 +201,15 @@ def _video_info(path: Path, container: av.container.InputContainer, stream: Vide
         mirrored=mirrored,
         warnings=(INTERLACED,) if interlaced else (),
     )
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if not width or not height:
+        raise InputError("does not say how large its picture is; it is damaged or not a film", path=path)
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"claims a picture of {width}x{height}; more than {MAX_PIXELS // 1_000_000} million pixels are refused", path=path
+        )
 
 
 def _orientation(frame: av.VideoFrame | None) -> tuple[int, bool]:

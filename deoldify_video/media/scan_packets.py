@@ -11,10 +11,10 @@ from itertools import pairwise
 from typing import Any
 
 import av
-import av.error
 
 from deoldify_video.errors import InputError
 from deoldify_video.media.probe import MediaInfo, film_stream
+from deoldify_video.media.reading import PacketReader
 
 DECLARING_FORMATS = ("matroska", "mp4", "avi", "flv", "asf")  # their headers say how long they are; others are only estimated
 TOLERANCE_S = 0.5  # a film that ends more than this before its declared end is cut short
@@ -36,7 +36,7 @@ class PacketScan:
     - `start_s`, `end_s`: the first and last second of any stream; `picture_start_s` of the picture
     - `declared_s`, `declared_pictures`: what the header promises, 0 where it does not
     - `missing_picture_s`: how far the picture ends before an end of its own that is declared
-    - `readable`: whether the file can be read to its end
+    - `readable`: whether the file can be read to its end, behind `damaged_places`
     - `damaged_packets`: those that the container itself calls damaged
     - `begins_at_zero`: whether films in such a container usually do
     - `constant_rate`: whether pictures follow each other evenly
@@ -54,6 +54,7 @@ class PacketScan:
     declared_pictures: int
     missing_picture_s: float
     readable: bool
+    damaged_places: int
     damaged_packets: int
     begins_at_zero: bool
     constant_rate: bool
@@ -71,7 +72,7 @@ class PacketScan:
 
     def is_cut_short(self, frame_rate: Fraction) -> bool:
         """Whether so much is missing that it cannot be a matter of rounding."""
-        return not self.readable or self.missing_s > max(TOLERANCE_S, float(TOLERANCE_FRAMES / frame_rate))
+        return self.damaged_places > 0 or self.missing_s > max(TOLERANCE_S, float(TOLERANCE_FRAMES / frame_rate))
 
     def warnings(self) -> list[str]:
         """The findings that look wrong, as sentences."""
@@ -82,6 +83,8 @@ class PacketScan:
             found.append(f"the picture ends {self.missing_picture_s:.2f} s before its declared end.")
         if not self.readable:
             found.append(f"the file cannot be read beyond {self.end_s:.1f} s.")
+        elif self.damaged_places:
+            found.append(f"the file is damaged in {self.damaged_places} places; what lies behind them is kept.")
         if self.declared_pictures > self.pictures:
             found.append(
                 f"{self.declared_pictures - self.pictures} of the {self.declared_pictures} declared pictures are missing."
@@ -149,7 +152,7 @@ class _Steps:
 
 def scan_packets(info: MediaInfo) -> PacketScan:
     """Read all packets of `info.path`, without decoding any. Raises `InputError` when it is no film any more."""
-    pictures, picture_bytes, damaged, readable = 0, 0, 0, True
+    pictures, picture_bytes, damaged, hidden = 0, 0, 0, 0
     starts: dict[int, int] = {}  # by stream, in its time base
     ends: dict[int, int] = {}
     steps = _Steps()
@@ -158,16 +161,11 @@ def scan_packets(info: MediaInfo) -> PacketScan:
         film = film_stream(container)
         if film is None:
             raise InputError("changed while it was read", path=info.path)
+        promised_rate = min(film.average_rate or 0, film.guessed_rate or 0)
         film_index, declared_end_s, declared_pictures = film.index, _declared_end_s(film), _declared_pictures(film, info)
-        packets = container.demux()
-        while True:
-            try:
-                packet = next(packets, None)
-            except (av.error.FFmpegError, ValueError):
-                readable = False
-                break
-            if packet is None:
-                break
+        packets = PacketReader(container)
+        for packet in packets:
+            hidden += packet.is_discard and packet.stream_index == film_index
             if packet.size == 0 or packet.is_discard or packet.stream.type not in TIMED_STREAMS:
                 continue
             stamp = packet.pts if packet.pts is not None else packet.dts
@@ -182,6 +180,7 @@ def scan_packets(info: MediaInfo) -> PacketScan:
                 starts.setdefault(index, stamp)
                 ends[index] = max(stop, ends.get(index, stop))
         bases = {stream.index: Fraction(stream.time_base or 0) for stream in container.streams}
+    # A film that is even throughout has lost nothing, whatever its header says; and FFmpeg may only have estimated that.
     even, holes, lost, first_hole = steps.holes(info.video.time_base)
     picture_end = (steps.last + steps.usual) * info.video.time_base  # not every container says how long the last one shows
     end = max([picture_end, *(stop * bases[index] for index, stop in ends.items())])
@@ -193,13 +192,14 @@ def scan_packets(info: MediaInfo) -> PacketScan:
         end_s=float(end),
         picture_start_s=float(starts.get(film_index, 0) * bases[film_index]),
         declared_s=info.duration_s if declares else 0.0,
-        declared_pictures=declared_pictures if declares else 0,
+        declared_pictures=max(0, declared_pictures - hidden) if declares else 0,
         missing_picture_s=max(0.0, declared_end_s - float(picture_end)),
-        readable=readable,
+        readable=not packets.ends_in_error,
+        damaged_places=packets.damaged_places,
         damaged_packets=damaged,
         begins_at_zero="matroska" in info.format_name,
         constant_rate=even,
-        sparse=steps.usual * info.video.time_base * info.video.frame_rate > 2,
+        sparse=not even and steps.usual * info.video.time_base * promised_rate > 2,
         holes=holes,
         lost_pictures=lost,
         first_hole_s=float(first_hole * info.video.time_base),
@@ -211,7 +211,11 @@ def _declared_pictures(film: Any, info: MediaInfo) -> int:
     """How many pictures the header promises: counted by MP4 and AVI (repeated ones too), and by mkvmerge in a tag."""
     tags = {key.upper(): value for key, value in film.metadata.items()}
     counted = tags.get("NUMBER_OF_FRAMES", "")
-    return int(counted) if counted.isdecimal() else info.video.frames
+    if counted.isdecimal():
+        return int(counted)
+    if "mp4" in info.format_name and info.video.frames:
+        return min(info.video.frames, len(film.index_entries))  # which knows what the film's edit list leaves out
+    return info.video.frames
 
 
 def _declared_end_s(film: Any) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +18,7 @@ from deoldify_video.media.copies import samples
 from deoldify_video.media.decode import FilmReader, output_is_full_range
 from deoldify_video.media.mux import MuxStats, Span, copied_packets
 from deoldify_video.media.probe import BOTTOM_FIRST, MediaInfo, VideoInfo, film_stream, is_cover_art, probe
+from deoldify_video.media.reading import PacketReader
 from deoldify_video.options import DecodeOptions
 
 ADTS_SYNC = 0xFFF  # transport streams carry AAC with a header of its own on every packet
@@ -178,7 +179,9 @@ def source_pts(info: MediaInfo, options: DecodeOptions, frames: int) -> tuple[li
     pts: set[int] = set()
     count, end = 0, 0
     with av.open(str(info.path), metadata_errors="replace") as container:
-        for packet in _packets(container.demux(film_stream(container))):
+        for packet in PacketReader(container, film_stream(container)):
+            if packet.size == 0:
+                continue
             if packet.pts is not None:
                 pts.add(packet.pts)
                 end = max(end, packet.pts + (packet.duration or 0))
@@ -213,7 +216,7 @@ def _read(info: MediaInfo) -> tuple[_StreamRecord, list[_StreamRecord]]:
         if film is None:
             raise InputError("has no pictures in it any more", path=info.path)
         records = {stream.index: _record(stream) for stream in container.streams}
-        for packet in _packets(container.demux()):
+        for packet in PacketReader(container):
             if info.format_name == "avi" and packet.dts is not None:
                 packet.pts = (
                     packet.dts
@@ -231,13 +234,6 @@ def _read_copied(info: MediaInfo, span: Span, left_out: Collection[int]) -> list
         for packet in copied_packets(source, others, span, MuxStats()):
             records[packet.stream_index].add(packet)
     return list(records.values())
-
-
-def _packets(packets: Iterable[av.Packet]) -> Iterable[av.Packet]:
-    try:
-        yield from (packet for packet in packets if packet.size)
-    except (av.error.FFmpegError, ValueError):
-        return  # the file ends here; what is missing is found by comparing
 
 
 def _record(stream: Any) -> _StreamRecord:

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 from synth import light, make_film, make_sound
 
+from deoldify_video.film.colorize import colorize_film
 from deoldify_video.models.colorizer import devices_here
+from deoldify_video.options import EncodeOptions, FilmOptions
 
 
 def listing(folder: Path) -> dict[str, bytes | None]:
@@ -180,3 +182,15 @@ def test_an_option_that_does_not_exist_is_exit_code_2(cli, film, tmp_path):
     assert outcome.code == 2
     assert "--sepia" in outcome.err
     assert not (tmp_path / "new.mp4").exists()
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "ffv1", "prores"])
+def test_quiet_encoders(tmp_path, film, capfd, stub_spec, codec):
+    """Encoders write on the process's own stderr, past Python's."""
+    colorize_film(film, tmp_path / "new.mkv", FilmOptions(encode=EncodeOptions(codec)))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("model", ["nope", "nope.safetensors"])
+def test_a_network_that_is_not_there(cli, film, tmp_path, model):
+    check_refused(cli, 5, [film, "-o", tmp_path / "new.mp4", "--model", model], tmp_path, "nope")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import resource
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.error
 import numpy as np
 import pytest
-from damage import index_first
+from damage import index_first, remuxed
 from fuzz import fuzz
 from synth import make_film, planes, sound_packets, stamps, with_packet_data
 
@@ -17,6 +19,7 @@ from deoldify_video.errors import InputError
 from deoldify_video.film.colorize import colorize_film
 from deoldify_video.media import decode
 from deoldify_video.media.probe import probe
+from deoldify_video.media.reading import PacketReader
 from deoldify_video.media.scan_packets import scan_packets
 from deoldify_video.options import DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
 
@@ -96,16 +99,75 @@ def test_corrupt_packets(tmp_path, stub_colorizer):
     assert sound_packets(output) == sound_packets(source)
 
 
-def test_eight_corrupt_packets_in_a_row_end_the_film(tmp_path, stub_colorizer):
-    source = make_film(tmp_path / "old.mkv", frames=40, codec="mpeg4", options={"g": "1"})
-    spoil_packets(source, set(range(20, 20 + decode.CORRUPT_RUN)))
-    output = tmp_path / "new.mkv"
+def test_a_film_goes_on_behind_its_damage_where_that_is_allowed(tmp_path, stub_colorizer):
+    """Eight packets in a row that cannot be decoded end the film; with --allow-truncated all that follows is there, at its time."""
+    whole = make_film(tmp_path / "whole.mkv", frames=60, codec="mpeg4", options={"g": "1"})
+    source, output = tmp_path / "old.mkv", tmp_path / "new.mkv"
+    source.write_bytes(whole.read_bytes())
+    lost = range(20, 22 + 2 * decode.CORRUPT_RUN)
+    spoil_packets(source, set(lost))
     with pytest.raises(InputError, match=r"breaks off after 20 frames.*--allow-truncated"):
         colorize_film(source, output, OPTIONS, colorizer=stub_colorizer)
     assert not output.exists()
     report = colorize_film(source, output, TRUNCATED, colorizer=stub_colorizer)
-    assert report.frames == len(planes(output)) == 20
-    assert any("breaks off" in warning for warning in report.warnings)
+    kept = [number for number in range(60) if number not in lost]
+    assert report.frames == len(kept)
+    assert any(f"{len(lost)} damaged packets" in warning for warning in report.warnings)
+    assert stamps(output) == [stamps(whole)[number] for number in kept]
+    np.testing.assert_array_equal(planes(output), np.stack(planes(whole))[kept])
+    assert sound_packets(output) == sound_packets(source)
+
+
+class BrokenInTheMiddle:
+    """A container that fails to read in the middle of its packets, and at their end `times` times."""
+
+    def __init__(self, times: int) -> None:
+        self.numbers, self.times = iter(range(20)), times
+
+    def demux(self, *streams):
+        for number in self.numbers:
+            if number in (5, 6, 12):
+                raise av.error.InvalidDataError(1, "damaged")
+            yield av.Packet(bytes([number]))
+        while self.times:
+            self.times -= 1
+            raise av.error.InvalidDataError(1, "damaged")
+
+
+@pytest.mark.parametrize("times", [0, 3, 1000])
+def test_packets_are_read_behind_damage(times):
+    packets = PacketReader(BrokenInTheMiddle(times))
+    assert [bytes(packet)[0] for packet in packets] == [number for number in range(20) if number not in (5, 6, 12)]
+    assert (packets.damaged_places, packets.ends_in_error) == (2 + (times > 0), times > 0)
+
+
+def test_what_an_edit_list_leaves_out_is_not_missing(tmp_path):
+    def early(packet: av.Packet) -> None:
+        if packet.stream.type == "video":
+            ahead = round(Fraction(8, 25) / packet.time_base)
+            packet.pts, packet.dts = packet.pts - ahead, packet.dts - ahead
+
+    for options in ({"g": "1", "bf": "0"}, {"g": "12", "bf": "2"}):
+        plain = make_film(tmp_path / "plain.mp4", frames=30, audio=None, options=options)
+        source = remuxed(tmp_path / "old.mp4", plain, early, options={"avoid_negative_ts": "disabled"})
+        found = scan_packets(probe(source))
+        assert (found.pictures, found.warnings()) == (22, [])
+    cut_off = scan_packets(probe(cut(tmp_path / "cut.mp4", index_first(tmp_path / "first.mp4", plain), 0.9)))
+    assert any("declared pictures are missing" in warning for warning in cut_off.warnings())
+
+
+@pytest.mark.parametrize(("name", "codec"), [("slow.flv", "flv"), ("slow.mkv", "libx264"), ("slow.avi", "mpeg4")])
+def test_an_even_film_is_not_called_sparse(tmp_path, name, codec):
+    """Ten pictures a second, whatever rate the header may name."""
+    source = make_film(
+        tmp_path / name,
+        codec=codec,
+        frames=20,
+        pts=[100 * number for number in range(20)],
+        time_base=Fraction(1, 1000),
+        audio=None,
+    )
+    assert not any("much more rarely" in warning for warning in scan_packets(probe(source)).warnings())
 
 
 def test_holes_are_told(tmp_path, stub_colorizer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -284,3 +285,21 @@ def test_a_film_in_color_needs_force(tmp_path, stub_colorizer):
     report = colorize_film(source, output, replace(FFV1, job=JobOptions(force=True)), colorizer=stub_colorizer)
     assert any("was in colour" in warning for warning in report.warnings)
     np.testing.assert_array_equal(planes(output), planes(source))
+
+
+def test_the_first_picture_is_believed_and_not_the_header(tmp_path, stub_colorizer):
+    """A header of another size; the film has the size of its pictures."""
+    data = bytearray(make_film(tmp_path / "old.avi", codec="mpeg4", audio=None).read_bytes())
+    place = data.find(b"strf") + 12  # width and height of BITMAPINFOHEADER
+    data[place : place + 8] = struct.pack("<ii", 80, 60)
+    (tmp_path / "old.avi").write_bytes(data)
+    report = colorize_film(tmp_path / "old.avi", tmp_path / "new.mkv", FFV1, colorizer=stub_colorizer)
+    assert report.frames == 12
+    assert planes(tmp_path / "new.mkv")[0].shape == (48, 64)
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuva420p", "yuv420p"])
+def test_transparency_that_is_not_kept_is_told(tmp_path, stub_colorizer, pix_fmt):
+    source = make_film(tmp_path / "old.mkv", codec="ffv1", pix_fmt=pix_fmt, frames=4, audio=None)
+    report = colorize_film(source, tmp_path / "new.mkv", FFV1, colorizer=stub_colorizer)
+    assert any("transparen" in warning for warning in report.warnings) == (pix_fmt == "yuva420p")
