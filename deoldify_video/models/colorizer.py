@@ -53,10 +53,10 @@ class Colorizer:
 
     def with_hints(self, hints: tuple[Hint, ...]) -> Colorizer:
         """This colorizer, told colours at points; raises `UsageError` where the network takes none."""
-        from deoldify_video.models.zhang import with_hints
+        from deoldify_video.models.hinted import with_hints
 
         hinted = copy.copy(self)
-        hinted.network = with_hints(self.network, hints)
+        hinted.network = with_hints(self.network, hints, self.gain)
         return hinted
 
     def with_style(self, options: ColorOptions) -> Colorizer:

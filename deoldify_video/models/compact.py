@@ -166,6 +166,11 @@ class Compact(nn.Module):
         coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
         return 0.5 * (fine + coarse)  # the softmax takes care of what the two lack to log-probabilities but for one constant
 
+    def guided(self, x: Tensor, hint_ab: Tensor, hint_mask: Tensor) -> Tensor:
+        """As `forward`, told ab (B, 2, H, W) in Lab units where `hint_mask` (B, 1, H, W) is 1."""
+        size = (x.shape[-2] // OUTPUT_STRIDE, x.shape[-1] // OUTPUT_STRIDE)
+        return self(x, shrunk_prior(torch.cat([hint_ab, hint_mask], dim=1), size))
+
     def logits(self, x: Tensor, prior: Tensor | None = None) -> Tensor:
         """One look: as `forward`, at the size of `x` alone."""
         features = self.encoder(x)  # strides 4, 8, 16, 32

@@ -13,10 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deoldify_video.color.hints import Hint, draw_hints
 from deoldify_video.color.lab import gray_to_lightness
-from deoldify_video.errors import DependencyError, UsageError
-from deoldify_video.models.base import ColorNetwork
+from deoldify_video.errors import DependencyError
 from deoldify_video.models.folding import FoldedBatchNorm
 from deoldify_video.models.weights import FOLDED_KEY, load_strictly, read_published
 
@@ -126,40 +124,12 @@ class Siggraph17(nn.Module):
         x = self.model10(self.model10up(x).add_(self.model1short10(full)))
         return self.model_out(x) * AB_SCALE
 
+    guided = forward
+
     def to_ab(self, raw: Tensor, temperature: float = 1.0) -> Tensor:
         """The raw answer is ab already; float32. `temperature` has no say."""
         del temperature
         return raw.float()
-
-
-class HintedNetwork(nn.Module):
-    """siggraph17 with a photo's hints; implements `ColorNetwork` like the network itself."""
-
-    def __init__(self, network: Siggraph17, hints: tuple[Hint, ...]) -> None:
-        super().__init__()
-        self.network = network
-        self.hints = hints
-
-    def prepare(self, gray: Tensor) -> Tensor:
-        """As the network itself."""
-        return self.network.prepare(gray)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """L (B, 1, H, W) in 0..100 -> ab (B, 2, H, W) in Lab units, guided by the hints."""
-        height, width = x.shape[-2:]
-        ab, mask = (torch.from_numpy(plane).to(x).expand(len(x), -1, -1, -1) for plane in draw_hints(self.hints, width, height))
-        return self.network(x, ab, mask)
-
-    def to_ab(self, raw: Tensor, temperature: float = 1.0) -> Tensor:
-        """As the network itself."""
-        return self.network.to_ab(raw, temperature)
-
-
-def with_hints(network: ColorNetwork, hints: tuple[Hint, ...]) -> HintedNetwork:
-    """`network` guided by `hints`; raises `UsageError` for a network that takes none."""
-    if not isinstance(network, Siggraph17):
-        raise UsageError("colour hints need a network that takes them", remedy="use --model siggraph17")
-    return HintedNetwork(network, hints)
 
 
 # A tensor that only one of the two has, with its input channels.

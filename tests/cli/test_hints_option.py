@@ -1,4 +1,4 @@
-"""`--hints`: colours at points of a photo, for the network that takes them, and for nothing else."""
+"""`--hints`: colours at points of a photo, for the networks that take them, and for nothing else."""
 
 from __future__ import annotations
 
