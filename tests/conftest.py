@@ -19,20 +19,23 @@ from deoldify_video.models.colorizer import Colorizer
 from deoldify_video.models.registry import MODELS
 from deoldify_video.options import ColorOptions
 
+# Rooms whose tests start processes that need the machine for themselves: a cluster, workers that are killed, a browser. They run one
+# after the other on one of pytest-xdist's workers, and first, because they take longest; elsewhere a file stays together.
+PROCESSES = ("executors", "batch", "web")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests pytest-xdist keeps on one worker."""
+    rooms = {item: item.path.relative_to(Path(__file__).parent).parts[0] for item in items}
+    for item, room in rooms.items():
+        item.add_marker(pytest.mark.xdist_group("processes" if room in PROCESSES else item.path.name))
+    items.sort(key=lambda item: rooms[item] not in PROCESSES)
+
 
 @pytest.fixture(scope="session", autouse=True)
-def few_threads() -> None:
-    """The pictures are tiny: more threads only get in each other's way."""
-    torch.set_num_threads(2)
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """For results that must not depend on how threads divide the work, and pictures too tiny for them."""
-    before = torch.get_num_threads()
+def one_thread() -> None:
+    """The pictures are tiny, and tests run beside each other; nor do results depend on how threads divide the work."""
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

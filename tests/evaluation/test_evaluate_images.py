@@ -28,9 +28,6 @@ from deoldify_video.training.dataset import Photos
 SMALL = CompactConfig("lite0", decoder=(16, 12, 12), context=16, context_blocks=1)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def picture(seed: int = 0, height: int = 90, width: int = 120) -> np.ndarray:
     small = np.random.default_rng(seed).integers(0, 256, (4, 5, 3)).astype(np.float32)
     return np.clip(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)

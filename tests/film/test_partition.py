@@ -38,8 +38,6 @@ FRAMES = 90
 SHOTS = 4  # of 22 or 23 frames: each has a segment that is divided in mid-shot
 FFV1 = FilmOptions(encode=EncodeOptions(codec="ffv1"), smooth=SmoothOptions(0.9), segments=SHORT)
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import cast
 
@@ -42,15 +42,6 @@ AB_RANGE = 220.0
 USUAL_AB = 20.0  # root mean square of a colour picture's a and b
 MAX_BF16_DRIFT = 3.0  # Lab units, root mean square
 SIDE = 64  # px, where the size does not matter
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small networks on a busy machine: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @cache
