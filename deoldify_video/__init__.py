@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from deoldify_video.film.colorize import colorize_film
     from deoldify_video.media.probe import MediaInfo, probe
     from deoldify_video.models.colorizer import Colorizer
-    from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, FilmOptions, JobOptions, SmoothOptions
+    from deoldify_video.options import (
+        ColorOptions,
+        DecodeOptions,
+        EncodeOptions,
+        FilmOptions,
+        JobOptions,
+        SegmentOptions,
+        SmoothOptions,
+    )
     from deoldify_video.photo import colorize_photo
     from deoldify_video.report import Progress, Report
 
@@ -29,6 +37,7 @@ _HOMES = {
     "EncodeOptions": "options",
     "FilmOptions": "options",
     "JobOptions": "options",
+    "SegmentOptions": "options",
     "SmoothOptions": "options",
     "Progress": "report",
     "Report": "report",
@@ -44,6 +53,7 @@ __all__ = [
     "MediaInfo",
     "Progress",
     "Report",
+    "SegmentOptions",
     "SmoothOptions",
     "__version__",
     "colorize_film",

@@ -39,13 +39,6 @@ from deoldify_video.preview.trial import FilmTrial, TrialResult, paint_view
 SIZE = (96, 64)
 
 
-@pytest.fixture(autouse=True)
-def no_config(monkeypatch, tmp_path):
-    path = tmp_path / "empty.toml"
-    path.write_text("")
-    monkeypatch.setenv("DEOLDIFY_VIDEO_CONFIG", str(path))
-
-
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
     """Four shots of 30 frames; key pictures every five frames."""
