@@ -24,6 +24,7 @@ from deoldify_video.options import ColorOptions
 PROCESSES = ("executors", "batch", "web")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests pytest-xdist keeps on one worker."""
     rooms = {item: item.path.relative_to(Path(__file__).parent).parts[0] for item in items}
