@@ -61,7 +61,6 @@ PATCH_EXCEPTIONS: dict[str, str] = {
     "media/test_open_film.py": SET,
     "training/test_dataset_build.py": SET,
     "training/test_training_command.py": SET,
-    "training/test_training_resume.py": SET,
     "web/test_sessions.py": SET,
     "web/test_web_command.py": SET,
 }
