@@ -40,12 +40,13 @@ def rehearse(info: MediaInfo, found: PacketScan, output: Path, options: FilmOpti
         return ""  # which is reported by who reads the film
     folder, name = work_folder(output), secrets.token_hex(4)
     paths = [folder / f"{name}-{part}.new" for part in ("all", "rest", "film")]
-    with output_errors(folder):
+    with output_errors(output):
         folder.mkdir(exist_ok=True)
     try:
         return _try(info, pts, output, options, paths)
     except OutputError as error:
         if getattr(error.__cause__, "errno", None) in DISK_FULL:
+            error.path = output
             raise
         return f"it cannot be written ({getattr(error.__cause__, 'strerror', None) or error})."
     finally:

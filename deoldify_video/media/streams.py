@@ -17,6 +17,7 @@ import av.error
 from deoldify_video.errors import UsageError
 from deoldify_video.media.copies import add_copy, codec_of, converter, is_unpacked
 from deoldify_video.media.encode import CODECS, write_black_picture
+from deoldify_video.media.files import output_errors
 from deoldify_video.media.formats import CONTAINERS
 from deoldify_video.media.matroska import Edit, edit_tracks
 from deoldify_video.media.probe import MediaInfo, is_cover_art
@@ -168,6 +169,7 @@ def holds_codec(format_name: str, codec: str) -> bool:
     """Whether files of a format, by its name in FFmpeg, hold pictures of `codec`, one of `options.CODECS`: tried with a black one."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "black.mkv"
-        write_black_picture(path, codec)
+        with output_errors(Path(folder).parent):
+            write_black_picture(path, codec)
         with av.open(str(path)) as source:
             return can_hold(format_name, source.streams.video[0])
