@@ -334,19 +334,12 @@ class FilmReader:
                 yield self.luma.of(self._checked(frame))
 
     def _checked(self, frame: av.VideoFrame) -> av.VideoFrame:
-        video = self.info.video
+        video, change = self.info.video, ""
         if (frame.width, frame.height) != (video.width, video.height):
-            raise InputError(
-                f"changes its picture from {video.width}x{video.height} to {frame.width}x{frame.height} "
-                f"after {self.stats.frames} frames",
-                path=self.info.path,
-                remedy="split it there and colorize the pieces",
-            )
-        same_pixels = frame.format.name.replace("yuvj", "yuv") == video.pix_fmt.replace("yuvj", "yuv")
-        if self.luma.is_decoded and not same_pixels:
-            raise InputError(
-                f"changes its pixels from {video.pix_fmt} to {frame.format.name} after {self.stats.frames} frames",
-                path=self.info.path,
-                remedy="split it there and colorize the pieces",
-            )
+            change = f"its picture from {video.width}x{video.height} to {frame.width}x{frame.height}"
+        elif self.luma.is_decoded and frame.format.name.replace("yuvj", "yuv") != video.pix_fmt.replace("yuvj", "yuv"):
+            change = f"its pixels from {video.pix_fmt} to {frame.format.name}"
+        if change:
+            reason = f"changes {change} after {self.stats.frames} frames"
+            raise InputError(reason, path=self.info.path, remedy="split it there and colorize the pieces")
         return frame
