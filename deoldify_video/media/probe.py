@@ -14,6 +14,7 @@ import av.error
 from av.video.stream import VideoStream
 
 from deoldify_video.errors import InputError
+from deoldify_video.media.encryption import is_encrypted
 
 MAX_PIXELS = 16384 * 16384 // 4  # 67 million: above 8K film and medium-format scans; more is a bomb or a mistake
 STILL_FORMATS = ("_pipe", "image2")  # endings of FFmpeg's format names for single pictures
@@ -114,12 +115,14 @@ def probe(path: Path) -> MediaInfo:
         raise InputError("is empty (0 bytes)", path=path)
     try:
         with av.open(str(path), metadata_errors="replace") as container:
+            name = container.format.name
+            if is_encrypted(path, name):
+                raise InputError("is encrypted", path=path, remedy="decrypt it first, where you may")
             streams = tuple(_stream_info(stream) for stream in container.streams)
             stream = film_stream(container)
             if stream is None:
                 kinds = ", ".join(sorted({s.kind for s in streams})) or "nothing"
                 raise InputError(f"has no pictures in it (it holds {kinds})", path=path, remedy="give a film or a photo")
-            name = container.format.name
             if name in TEXT_FORMATS:
                 raise InputError("is no film or picture that can be read (it is text)", path=path)
             still = name.endswith(STILL_FORMATS[0]) or name == STILL_FORMATS[1]
