@@ -24,13 +24,26 @@ from deoldify_video.options import ColorOptions
 PROCESSES = ("executors", "batch", "web")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def room_of(place: Path | str) -> str:
+    """The room of a test's path, or of its id, which begins with its path."""
+    return Path(place).parts[Path(place).parts.index("tests") + 1]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests pytest-xdist keeps on one worker."""
-    rooms = {item: item.path.relative_to(Path(__file__).parent).parts[0] for item in items}
-    for item, room in rooms.items():
-        item.add_marker(pytest.mark.xdist_group("processes" if room in PROCESSES else item.path.name))
-    items.sort(key=lambda item: rooms[item] not in PROCESSES)
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: room_of(item.nodeid) not in PROCESSES)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Say which tests stay together on one worker."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class RoomScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "processes" if room_of(nodeid) in PROCESSES else nodeid.partition("::")[0]
+
+    return RoomScheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
