@@ -17,8 +17,9 @@ from deoldify_video.color.hints import read_hints
 from deoldify_video.color.upsample import guided_upsample_in_bands
 from deoldify_video.color.yuv import ab_to_chroma
 from deoldify_video.errors import DeoldifyVideoError
+from deoldify_video.images.photo_io import PHOTO_MATRIX, read_photo, write_photo
 from deoldify_video.media.files import check_output, output_file
-from deoldify_video.media.photo_io import PHOTO_MATRIX, photo_format, read_photo, write_photo
+from deoldify_video.media.formats import photo_format
 from deoldify_video.models.colorizer import CPU_BATCH, MAX_BATCH, Colorizer
 from deoldify_video.options import AUTO, FilmOptions
 from deoldify_video.preview.auto_render_factor import choose_photo_factor

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "deoldify_video"
 
 FLOORS = (
     {"color", "options", "errors", "formatting"},
-    {"media", "models", "temporal", "metrics"},
+    {"images", "media", "models", "temporal", "metrics"},
     {"film", "photo", "colorize", "report", "batch", "executors", "preview", "compare", "training", "evaluation"},
     {"cli", "web"},
 )
@@ -49,9 +49,7 @@ NAME_EXCEPTIONS: dict[tuple[str, str], str] = {
     ("film", "part"): "a field of journals that lie on disks",
 }
 WHAT_EXCEPTIONS: dict[str, str] = {}
-SHARE_EXCEPTIONS: dict[str, str] = {
-    "media": "every container's habits and photos of any size are in it; photos are to have a room of their own",
-}
+SHARE_EXCEPTIONS: dict[str, str] = {}
 STUB = "puts a network that costs nothing, and faults at given places, into processes that are started anew"
 SET = "sets what is to become an argument or an option"
 PATCH_EXCEPTIONS: dict[str, str] = {

@@ -157,8 +157,8 @@ def _has_changed(item: Item, about: os.stat_result) -> bool:
 
 def _inspect(path: Path, size: int) -> dict[str, Any]:
     """The columns of the manifest that a file itself gives: kind, size of the picture, length, whether it is in colour."""
+    from deoldify_video.images.photo_io import photo_in_color
     from deoldify_video.media.inspect_content import inspect_content
-    from deoldify_video.media.photo_io import photo_in_color
     from deoldify_video.media.probe import probe
 
     try:

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from deoldify_video.compare.compositor import Composer, Layout, Planes, even_size
 from deoldify_video.errors import InputError, UsageError
+from deoldify_video.images.pictures import read_picture, write_picture
 from deoldify_video.media.decode import open_film, own_stamp, upright
 from deoldify_video.media.encode import SegmentWriter
 from deoldify_video.media.files import check_output, output_file
+from deoldify_video.media.formats import photo_format
 from deoldify_video.media.mux import EncodedFilm, Span, write_film
-from deoldify_video.media.photo_io import photo_format
-from deoldify_video.media.pictures import read_picture, write_picture
 from deoldify_video.media.probe import MATRIX_NUMBERS, MediaInfo, probe
 from deoldify_video.media.streams import container_format
 from deoldify_video.media.timing import PtsClock, rising

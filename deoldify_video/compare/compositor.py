@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deoldify_video.errors import UsageError
-from deoldify_video.media.labels import shortened, text_mask
+from deoldify_video.images.labels import shortened, text_mask
 
 MODES = ("side", "wipe", "split")
 _WIPE_PERIOD_S = 8.0  # there and back

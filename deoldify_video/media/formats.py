@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from deoldify_video.errors import UsageError
+
 CONTAINERS = {
     ".mp4": "mp4",
     ".m4v": "mp4",
@@ -20,3 +24,11 @@ CODEC_SUFFIXES = {
     "prores": (".mov", ".mkv"),
 }
 PHOTO_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
+
+
+def photo_format(path: Path) -> str:
+    """The picture format that an output's name asks for; raises `UsageError`."""
+    try:
+        return PHOTO_FORMATS[path.suffix.lower()]
+    except KeyError:
+        raise UsageError("has no ending of a picture", path=path, remedy=f"use one of {', '.join(PHOTO_FORMATS)}") from None

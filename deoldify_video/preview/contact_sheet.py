@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deoldify_video.formatting import format_duration, format_timecode
-from deoldify_video.media.labels import shortened, text_mask
-from deoldify_video.media.pictures import write_picture
+from deoldify_video.images.labels import shortened, text_mask
+from deoldify_video.images.pictures import write_picture
 from deoldify_video.preview.preview import CandidateResult, Preview
 
 RGB8 = NDArray[np.uint8]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from deoldify_video.errors import UsageError
 from deoldify_video.formatting import format_timecode
+from deoldify_video.images.photo_io import read_photo
 from deoldify_video.media.clips import ClipReader
-from deoldify_video.media.photo_io import read_photo
 from deoldify_video.media.probe import MediaInfo, probe
 from deoldify_video.media.scan_packets import scan_packets
 from deoldify_video.models.colorizer import Colorizer, LoadedNetwork

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from deoldify_video.color.paint import Painter
 from deoldify_video.color.upsample import guided_upsample
 from deoldify_video.color.yuv import SampleRange, ab_to_chroma, limit_chroma, yuv_to_rgb
+from deoldify_video.images.photo_io import PHOTO_MATRIX
 from deoldify_video.media.clips import ClipReader
 from deoldify_video.media.encode import SegmentWriter, picture_format
-from deoldify_video.media.photo_io import PHOTO_MATRIX
 from deoldify_video.metrics.color import colorfulness
 from deoldify_video.metrics.temporal import Motion, TemporalMeter, fit_within, motion_between
 from deoldify_video.models.colorizer import Colorizer

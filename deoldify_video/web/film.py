@@ -13,7 +13,7 @@ from deoldify_video.compare.compare import compare
 from deoldify_video.errors import UsageError
 from deoldify_video.film.colorize import colorize_film
 from deoldify_video.formatting import format_duration
-from deoldify_video.media.pictures import write_picture
+from deoldify_video.images.pictures import write_picture
 from deoldify_video.media.probe import MediaInfo
 from deoldify_video.media.streams import check_container
 from deoldify_video.options import ColorOptions, EncodeOptions, FilmOptions

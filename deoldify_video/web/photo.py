@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from deoldify_video.images.photo_io import PHOTO_MATRIX, read_photo, write_photo
 from deoldify_video.media.files import output_file
-from deoldify_video.media.photo_io import PHOTO_FORMATS, PHOTO_MATRIX, read_photo, write_photo
+from deoldify_video.media.formats import PHOTO_FORMATS
 from deoldify_video.metrics.temporal import fit_within
 from deoldify_video.models.registry import MODELS
 from deoldify_video.options import ColorOptions

@@ -13,7 +13,7 @@ import pytest
 from batches import OPTIONS, batch, finish, listing, rows, run, start, statuses
 from synth import planes
 
-from deoldify_video.media.pictures import read_picture
+from deoldify_video.images.pictures import read_picture
 
 
 def same_contents(out, other):

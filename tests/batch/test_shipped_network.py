@@ -10,7 +10,7 @@ import numpy as np
 from synth import planes, sound_packets
 
 from deoldify_video.film.colorize import colorize_film
-from deoldify_video.media.pictures import read_picture
+from deoldify_video.images.pictures import read_picture
 from deoldify_video.options import ColorOptions, EncodeOptions, FilmOptions
 from deoldify_video.photo import colorize_photo
 

@@ -11,7 +11,7 @@ from batches import OPTIONS, batch, listing, rows, run, statuses
 from synth import colorfulness, stamps
 from tree import EXPECTED, ODD_FILM
 
-from deoldify_video.media.pictures import read_picture
+from deoldify_video.images.pictures import read_picture
 
 
 @pytest.fixture(scope="module")

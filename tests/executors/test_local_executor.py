@@ -75,7 +75,7 @@ def test_photos_stop_between_two(tmp_path, stub_colorizer):
 
 
 def test_photos_together_and_alone_come_out_alike(tmp_path, stub_colorizer):
-    from deoldify_video.media.pictures import read_picture
+    from deoldify_video.images.pictures import read_picture
     from deoldify_video.photo import colorize_photo
 
     jobs = [(make_photo(tmp_path / f"{n}.png", n), tmp_path / f"new {n}.png", OPTIONS) for n in range(3)]

@@ -17,9 +17,9 @@ from deoldify_video.cli.app import main
 from deoldify_video.errors import InputError, UsageError
 from deoldify_video.film.colorize import colorize_film
 from deoldify_video.formatting import format_duration, format_timecode
+from deoldify_video.images.labels import shortened, text_mask
+from deoldify_video.images.photo_io import read_photo
 from deoldify_video.media.clips import ClipReader
-from deoldify_video.media.labels import shortened, text_mask
-from deoldify_video.media.photo_io import read_photo
 from deoldify_video.media.probe import probe
 from deoldify_video.options import ColorOptions, DecodeOptions, EncodeOptions, FilmOptions
 from deoldify_video.photo import colorize_photo

@@ -11,7 +11,7 @@ import pytest
 from synth import colorfulness, make_film, planes, sound_packets
 
 from deoldify_video.errors import InputError, StoppedError
-from deoldify_video.media.photo_io import read_photo
+from deoldify_video.images.photo_io import read_photo
 from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions, JobOptions, SegmentOptions
 from deoldify_video.photo import colorize_photo
 from deoldify_video.web import film as film_module

@@ -43,7 +43,7 @@ def preview(
     """Draw a sheet: shots of INPUT in every choice, with colourfulness, flicker and the time that the whole would take."""
     began = time.monotonic()
     from deoldify_video.media.files import check_output
-    from deoldify_video.media.photo_io import photo_format
+    from deoldify_video.media.formats import photo_format
     from deoldify_video.media.probe import probe
     from deoldify_video.options import SmoothOptions
 

@@ -18,10 +18,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from deoldify_video.color.spread import SMALL_PX, is_in_color, rgb_spread
 from deoldify_video.color.yuv import limit_chroma, yuv_to_rgb
-from deoldify_video.errors import InputError, OutputError, UsageError
+from deoldify_video.errors import InputError, OutputError
+from deoldify_video.images.images_16bit import FORMATS_16BIT, encode_16bit
 from deoldify_video.media.files import output_errors
-from deoldify_video.media.formats import PHOTO_FORMATS
-from deoldify_video.media.images_16bit import FORMATS_16BIT, encode_16bit
+from deoldify_video.media.formats import photo_format
 from deoldify_video.media.probe import MAX_PIXELS
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -184,14 +184,6 @@ def _bands(height: int, width: int) -> Iterator[slice]:
     rows = max(1, _BAND_PIXELS // width)
     for top in range(0, height, rows):
         yield slice(top, min(height, top + rows))
-
-
-def photo_format(path: Path) -> str:
-    """The picture format that an output's name asks for; raises `UsageError`."""
-    try:
-        return PHOTO_FORMATS[path.suffix.lower()]
-    except KeyError:
-        raise UsageError("has no ending of a picture", path=path, remedy=f"use one of {', '.join(PHOTO_FORMATS)}") from None
 
 
 @contextmanager

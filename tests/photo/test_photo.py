@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageOps
 from synth import light
 
 from deoldify_video.errors import InputError, OutputError, UsageError
-from deoldify_video.media.photo_io import photo_in_color, read_photo, read_photo_header, write_photo
+from deoldify_video.images.photo_io import photo_in_color, read_photo, read_photo_header, write_photo
 from deoldify_video.options import EncodeOptions, FilmOptions
 from deoldify_video.photo import colorize_photo, spread_colors
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from deoldify_video.errors import InputError
 from deoldify_video.media.files import output_errors, output_file
-from deoldify_video.media.photo_io import photo_format
+from deoldify_video.media.formats import photo_format
 
 RGB8 = NDArray[np.uint8]
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 90}, "WEBP": {"quality": 90}}
