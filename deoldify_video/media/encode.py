@@ -187,6 +187,8 @@ class SegmentWriter:
         frame.pts, frame.time_base = self.frames, self._stream.codec_context.time_base
         frame.colorspace = self._stream.codec_context.colorspace
         frame.color_range = self._stream.codec_context.color_range
+        frame.color_primaries = self._stream.codec_context.color_primaries  # ProRes takes them from its pictures
+        frame.color_trc = self._stream.codec_context.color_trc
         self.frames += 1
         self._mux(frame)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import tempfile
 from collections.abc import Callable
@@ -21,11 +20,13 @@ from deoldify_video.media.files import output_errors
 from deoldify_video.media.formats import CONTAINERS
 from deoldify_video.media.matroska import Edit, edit_tracks
 from deoldify_video.media.probe import MediaInfo, is_cover_art
+from deoldify_video.media.reading import PacketReader
 
 WITH_CHAPTERS = ("mp4", "mov", "matroska", "webm")
 SUGGESTED = (".mkv", ".mov", ".mp4", ".ts", ".avi")  # endings, in the order in which they are tried
 READ_AS = {"mp4": "mov", "webm": "matroska"}  # FFmpeg's readers of formats whose writers are called otherwise
-_LOOKED_AT = 2000  # packets, for the first one of a stream
+_LOOKED_AT = 2000  # packets, for the first ones of a stream
+_ENOUGH = 12  # of them
 Fits: TypeAlias = Callable[[Path, str, bool], bool]  # whether all goes well with an output, a codec, and streams left out
 WITH_VARIABLE_RATE = ("mp4", "mov", "matroska", "webm", "mpegts")
 
@@ -125,43 +126,53 @@ def not_held(info: MediaInfo, format_name: str) -> frozenset[int]:
 
 
 def can_hold(format_name: str, stream: Any) -> bool:
-    """Whether a container of this format takes a copy of `stream`: FFmpeg's muxer is given its header and its first packet, in
+    """Whether a container of this format takes a copy of `stream`: FFmpeg's muxer is given its header and its first packets, in
     memory, and what it makes of them is read back. (Some write anything as private data, that no player shows.)
     """
     memory, edits = io.BytesIO(), dict[int, Edit]()
     try:
-        packet = _first_packet(stream)
+        packets = _first_packets(stream)
         with av.open(memory, "w", format=format_name) as trial:
             copy = add_copy(trial, stream, edits)
             trial.start_encoding()
-            if copy is not None and packet is not None:
-                trial.mux(converter(format_name, stream, copy)(packet))
+            if copy is not None:
+                convert = converter(format_name, stream, copy)
+                for packet in packets:
+                    trial.mux(convert(packet))
         if stream.type == "attachment" or copy is None:  # in the header, without which there is nothing to be read
-            return bytes(stream.data if packet is None else packet) in memory.getvalue()
+            return bytes(packets[0] if packets else stream.data) in memory.getvalue()
         if edits:
             edit_tracks(memory.getbuffer(), edits)
         memory.seek(0)
         with av.open(memory, format=READ_AS.get(format_name, format_name), metadata_errors="replace") as result:
-            found = [(one.type, codec_of(one), is_cover_art(one)) for one in result.streams]
+            found = [(one.type, _family(codec_of(one)), is_cover_art(one)) for one in result.streams]
     except (av.error.FFmpegError, ValueError, KeyError):
         return False
     codec = codec_of(copy if is_unpacked(stream, copy) else stream)
-    return packet is None or (stream.type, codec, is_cover_art(stream)) in found
+    return not packets or (stream.type, _family(codec), is_cover_art(stream)) in found
 
 
-def _first_packet(stream: Any) -> av.Packet | None:
-    """A stream's first packet as if it were at the film's beginning; None where it has none among the first of the file."""
+def _family(codec: str) -> str:
+    """The layers of MPEG sound have one name in transport streams and MP4; their frames say which they are."""
+    return "mp3" if codec in ("mp1", "mp2") else codec
+
+
+def _first_packets(stream: Any) -> list[av.Packet]:
+    """A stream's first packets as if they were at the film's beginning, enough to know it by; none where it has none among the first of
+    the file.
+    """
+    found: list[av.Packet] = []
     if stream.type == "attachment":
-        return None
+        return found
     with av.open(stream.container.name, metadata_errors="replace") as source:
-        own = source.streams[stream.index]
-        with contextlib.suppress(av.error.FFmpegError, ValueError):
-            for packet in islice(source.demux(), _LOOKED_AT):
-                if packet.stream_index == own.index and packet.size:
-                    packet.pts = packet.dts = 0
-                    packet.duration = packet.duration or 1
-                    return packet
-    return None
+        for packet in islice(PacketReader(source), _LOOKED_AT):
+            if packet.stream_index == stream.index and packet.size:
+                packet.duration = packet.duration or 1
+                packet.pts = packet.dts = sum(one.duration or 0 for one in found)
+                found.append(packet)
+                if len(found) == _ENOUGH:
+                    break
+    return found
 
 
 @lru_cache

@@ -309,3 +309,11 @@ def test_verify_finds_a_wrong_sample(tmp_path):
     other.write_bytes(data)
     (problem,) = verify_film(probe(source), other, DecodeOptions()).problems
     assert "does not hold the same data" in problem
+
+
+def test_the_tables_of_the_documents(tmp_path):
+    import containers
+
+    document = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+    for table in (containers.picture_table(tmp_path), containers.sound_table(tmp_path)):
+        assert "\n".join(table) in document
