@@ -103,7 +103,7 @@ class FilmSession(Session):
         resumes = self._started.get(path.name) == options
         self._started[path.name] = options
         resumable = options if resumes else replace(options, job=replace(options.job, restart=True))
-        colorizer = self.networks.colorizer(options.color)
+        colorizer = self.queue.networks.colorizer(options.color)
         report = colorize_film(self.source, path, resumable, on_progress=_Pace(run).on_progress, colorizer=colorizer)
         view = self.folder / f"{path.stem}-beside-source.mp4"
 

@@ -12,7 +12,7 @@ import gradio as gr
 
 from deoldify_video.color.style import STYLES
 from deoldify_video.errors import StoppedError, UsageError
-from deoldify_video.formatting import format_timecode
+from deoldify_video.formatting import format_duration, format_timecode
 from deoldify_video.models.registry import MODELS
 from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions, JobOptions
 from deoldify_video.web import fragments
@@ -26,10 +26,10 @@ from deoldify_video.web.store import SessionStore
 
 TITLE = "Old photos and films in colour"
 _INTRO = (
-    "Drop a black-and-white photo or film. It stays on the computer that runs this page, and is deleted after an hour. "
+    "Drop a black-and-white photo or film. It stays on the computer that runs this page, and is deleted after {keep}. "
     "The colours are plausible, not true: nobody knows what a dress was."
 )
-_GONE = "There is nothing here any more: files are deleted after an hour. Drop yours again."
+_GONE = "There is nothing here any more: files are deleted some time after the last work on them. Drop yours again."
 _TELL_S = 0.3  # how often the page is told how a run goes
 _DETAIL_RANGE = (7, 48)
 _MOST_SATURATION = 3.0
@@ -45,7 +45,7 @@ class Form:
         self._store = store
         networks = installed_networks()
         default = MODELS[networks[0]]
-        gr.Markdown(f"# {TITLE}\n{_INTRO} Files may have {store.limits}.")
+        gr.Markdown(f"# {TITLE}\n{_INTRO.format(keep=format_duration(store.limits.keep_s))} Files may have {store.limits}.")
         self.drop = gr.File(label="A photo or a film", height=170, elem_id="drop")
         with gr.Row(elem_classes="dv-status"):
             self.status = gr.HTML(elem_id="status", elem_classes="dv-html", scale=8)
@@ -209,12 +209,12 @@ class Form:
     async def _run(self, session: Session, work: Callable[[Run], Any], show: Callable[[Any], dict[Any, Any]]) -> Page:
         """Put work into the queue, tell how it goes, and at its end show what came of it."""
         try:
-            run = session.run = self._store.queue.submit(work)
+            run = session.submit(work)
         except UsageError as error:
             yield {self.status: fragments.problem(str(error))}
             return
         while not run.ended:
-            ahead = self._store.queue.ahead_of(run)
+            ahead = session.queue.ahead_of(run)
             doing = "Stopping" if run.stopping else run.doing
             words = fragments.waiting(ahead) if ahead else fragments.busy(doing, run.share)
             yield {self.status: words, self.stop: gr.update(visible=True)}

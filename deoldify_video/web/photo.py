@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deoldify_video.images.photo_io import PHOTO_MATRIX, read_photo, write_photo
+from deoldify_video.images.photo_io import PHOTO_MATRIX, read_photo, read_photo_header, write_photo
 from deoldify_video.media.files import output_file
 from deoldify_video.media.formats import PHOTO_FORMATS
 from deoldify_video.metrics.temporal import fit_within
@@ -39,10 +39,9 @@ class PhotoSession(Session):
     """A visitor's photo in their colours. `size` is its (width, height), `colorful` says that it has colours already."""
 
     def __post_init__(self) -> None:
-        photo = read_photo(self.source)
-        height, width = photo.light.shape
-        self.size, self.colorful = (width, height), photo.in_color
-        size = fit_within(width, height, VIEW_PX)
+        photo, header = read_photo(self.source, fit_px=VIEW_PX), read_photo_header(self.source)
+        self.size, self.colorful, self._writing_bytes = header.size, photo.in_color, header.writing_bytes
+        size = fit_within(*self.size, VIEW_PX)
         self._view = np.asarray(cv2.resize(photo.light, size, interpolation=cv2.INTER_AREA), np.float32)
         self._answers: dict[tuple[object, ...], _Answer] = {}
         self._viewed: ColorOptions | None = None
@@ -50,6 +49,7 @@ class PhotoSession(Session):
         before = np.rint(np.clip(self._view, 0, 1) * 255).astype(np.uint8)
         self.before = self.show(_save(Image.fromarray(before), self.folder / "before.jpg"))
         self._views = 0
+        self._whole: ColorOptions | None = None
 
     def has(self, options: ColorOptions) -> bool:
         """Whether the network's answer is there already, so that `view` needs no device."""
@@ -58,7 +58,7 @@ class PhotoSession(Session):
     def color(self, run: Run, options: ColorOptions) -> str:
         """Have the network look at the photo, and give its `view`; in a run."""
         run.tell("Looking at the photo", 0.0)
-        colorizer = self.networks.colorizer(replace(options, saturation=1.0))
+        colorizer = self.queue.networks.colorizer(replace(options, saturation=1.0))
         colorizer.gain = 1.0
         factor = colorizer.spec.render_factor("photo", options.render_factor)
         # The view is several times finer than what the network sees; reading a large photo again would take seconds.
@@ -81,16 +81,19 @@ class PhotoSession(Session):
         return self.show(_save(Image.fromarray(picture), path))
 
     def whole(self) -> Path | None:
-        """The photo in the colours that were viewed last, at its full size and depth, made anew; None where there are none yet."""
+        """The photo in the colours that were viewed last, at its full size and depth; None where there are none yet."""
         options = self._viewed
         if options is None:
             return None
         answer, gain = self._answers[_question(options)], _gain(options)
         suffix = self.source.suffix.lower()
         path = self.folder / f"{self.source.stem}-colour{suffix if suffix in PHOTO_FORMATS else '.png'}"
-        with self._writing, output_file(path) as temporary:
-            photo = read_photo(self.source)
-            write_photo(temporary, photo, spread_colors(photo.light, answer.gray, answer.ab * gain))
+        with self._writing:
+            if self._whole != options:
+                with self.memory.lend(self._writing_bytes), output_file(path) as temporary:
+                    photo = read_photo(self.source)
+                    write_photo(temporary, photo, spread_colors(photo.light, answer.gray, answer.ab * gain))
+                self._whole = options
         return path
 
 

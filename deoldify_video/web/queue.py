@@ -8,13 +8,15 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
 from deoldify_video.errors import StoppedError, UsageError
-from deoldify_video.web.limits import MAX_WAITING
+from deoldify_video.models.colorizer import LoadedNetwork
+from deoldify_video.web.limits import MAX_WAITING, MAX_WAITING_PER_ADDRESS
 
 
 class Run:
-    """A piece of work. `doing` says in words what it is at, `share` how far that is, 0 to 1."""
+    """A piece of work for the visitor at `address`. `doing` says in words what it is at, `share` how far that is, 0 to 1."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "") -> None:
+        self.address = address
         self.doing, self.share = "", 0.0
         self._stop = threading.Event()
         self._future: Future[Any] = Future()
@@ -49,20 +51,25 @@ class Run:
 
 
 class DeviceQueue:
-    """Gives the device to one run after the other, in the order in which they came."""
+    """Gives the device to one run after the other, in the order in which they came; `networks` are for these runs alone."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "device")
+    def __init__(self, name: str) -> None:
+        self.networks = LoadedNetwork()
+        self._pool = ThreadPoolExecutor(1, name)
         self._runs: list[Run] = []  # running or waiting
         self._lock = threading.Lock()
 
-    def submit(self, work: Callable[[Run], Any]) -> Run:
-        """Put `work` at the end of the queue; it is called with its run. Raises `UsageError` when too many wait."""
-        run = Run()
+    def submit(self, work: Callable[[Run], Any], address: str = "") -> Run:
+        """Put `work` at the end of the queue; it is called with its run. Raises `UsageError` when too many wait, or too many from
+        the visitor's `address`.
+        """
+        run = Run(address)
         with self._lock:
             self._runs = [other for other in self._runs if not other.ended]
             if len(self._runs) > MAX_WAITING:
                 raise UsageError(f"{MAX_WAITING} others are waiting already; come back in a while.")
+            if sum(other.address == address for other in self._runs) >= MAX_WAITING_PER_ADDRESS:
+                raise UsageError(f"{MAX_WAITING_PER_ADDRESS} files of yours are in the queue already; wait until one is done.")
             run._future = self._pool.submit(work, run)
             self._runs.append(run)
         return run

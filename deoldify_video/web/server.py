@@ -19,24 +19,33 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse
 from gradio.route_utils import MultiPartException, upload_fn
 from gradio.routes import file_upload_statuses
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 
 from deoldify_video.errors import UsageError
+from deoldify_video.web.events import Events
 from deoldify_video.web.guard import UPLOAD_ROUTE, Guard
-from deoldify_video.web.limits import Limits
+from deoldify_video.web.limits import Limits, visitor_address
 from deoldify_video.web.page import build_page
+from deoldify_video.web.passwords import Passwords
 from deoldify_video.web.photo import PhotoSession
 from deoldify_video.web.store import SessionStore
 
+log = logging.getLogger(__name__)
+
 _NO_DOCS: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
+_MAX_CONNECTIONS = 1000
 _GOODBYE_S = 2  # for open connections when the server ends
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]", "::1")
 _FONT, _MONO = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")  # of the system: nothing is fetched
 
 
-def serve(host: str, port: int, limits: Limits, *, local: bool, on_ready: Callable[[str], None]) -> None:
+def serve(
+    host: str, port: int, limits: Limits, *, local: bool, passwords: Passwords | None, on_ready: Callable[[str], None]
+) -> None:
     """Serve until interrupted; `on_ready` gets the page's address. Port 0 takes a free one. `local`: only browsers of this
-    computer are answered.
+    computer are answered. Without `passwords` nobody is asked for one.
 
     Raises `UsageError` where the address cannot be had.
     """
@@ -45,8 +54,10 @@ def serve(host: str, port: int, limits: Limits, *, local: bool, on_ready: Callab
         listening = stack.enter_context(_listen(host, port))
         store = stack.enter_context(SessionStore(limits))
         os.environ["GRADIO_TEMP_DIR"] = str(store.uploads.root)
-        app = build_app(store, local=local)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_GOODBYE_S, ws="none")
+        app = build_app(store, local=local, passwords=passwords)
+        config = uvicorn.Config(
+            app, log_level="warning", timeout_graceful_shutdown=_GOODBYE_S, ws="none", limit_concurrency=_MAX_CONNECTIONS
+        )
         shown = f"[{host}]" if ":" in host else host
         on_ready(f"http://{shown}:{listening.getsockname()[1]}")
         server = uvicorn.Server(config)
@@ -55,7 +66,7 @@ def serve(host: str, port: int, limits: Limits, *, local: bool, on_ready: Callab
         server.run(sockets=[listening])
 
 
-def build_app(store: SessionStore, *, local: bool) -> FastAPI:
+def build_app(store: SessionStore, *, local: bool, passwords: Passwords | None = None) -> FastAPI:
     """The page and its files as one application."""
     app = FastAPI(**_NO_DOCS)
 
@@ -74,11 +85,14 @@ def build_app(store: SessionStore, *, local: bool) -> FastAPI:
     async def upload(request: Request, upload_id: str | None = None) -> list[str]:
         return [await _receive(request, store, upload_id)]
 
-    app.add_middleware(Guard, uploads=store.uploads, max_bytes=store.limits.max_bytes)
-    if local:  # a page from elsewhere must not reach this one by a name of its own for 127.0.0.1
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOCAL_NAMES], www_redirect=False)
     page = build_page(store)
     page.has_launched = True  # else gradio does not check paths, and being mounted does not set it
+    events = Events(page)
+    app.add_middleware(
+        Guard, uploads=store.uploads, max_bytes=store.limits.max_bytes, check_event=events.check, passwords=passwords
+    )
+    if local:  # a page from elsewhere must not reach this one by a name of its own for 127.0.0.1
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOCAL_NAMES], www_redirect=False)
     return gr.mount_gradio_app(
         app,
         page,
@@ -97,25 +111,37 @@ def build_app(store: SessionStore, *, local: bool) -> FastAPI:
 
 async def _receive(request: Request, store: SessionStore, upload_id: str | None) -> str:
     """Take the one file of a form; returns its key. `upload_id` is where the browser asks how far it is."""
+    address = visitor_address(request.client.host if request.client else None)
+    length = int(request.headers.get("content-length", store.limits.max_bytes))
     progress = file_upload_statuses if upload_id else None
-    with store.uploads.arriving() as upload:
-        try:
+    try:
+        with store.arriving(address, length) as upload:
             files, *_ = await upload_fn(
                 request, str(upload.folder), store.limits.max_bytes, upload_id, upload_progress=progress
             )
-        except MultiPartException as error:
-            raise HTTPException(400, error.message) from error
-        if len(files) != 1:
-            raise HTTPException(400, "One file at a time.")
-        upload.file = Path(files[0])
-    return upload.key
+            if len(files) != 1:
+                raise HTTPException(400, "One file at a time.")
+            upload.file = Path(files[0])
+        return upload.key
+    except StarletteHTTPException:
+        raise
+    except ClientDisconnect:
+        raise HTTPException(400, "The upload was broken off.") from None
+    except UsageError as error:
+        raise HTTPException(429, str(error)) from error
+    except MultiPartException as error:
+        raise HTTPException(400, error.message) from error
+    except OSError as error:
+        log.warning("an upload cannot be kept: %s", error)
+        raise HTTPException(507, "The page has no room for this file just now.") from error
+    except Exception as error:  # gradio trusts that forms are well formed
+        raise HTTPException(400, "The form cannot be read.") from error
 
 
 def _file(path: object, download_name: str | None = None) -> FileResponse:
     if path is None:
         raise HTTPException(404)
-    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
-    return FileResponse(str(path), filename=download_name, headers=headers)
+    return FileResponse(str(path), filename=download_name, headers={"Cache-Control": "private, no-store"})
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,6 +1,6 @@
-"""All sessions: a folder for each upload, from which nothing but its pictures and films is served, and the queue of the device.
+"""All sessions: a folder for each upload, from which nothing but its pictures and films is served, and the queues of the device.
 
-All folders lie in one that only this user can read. They are deleted an hour after the last work on them, all of them when the
+All folders lie in one that only this user can read. They are deleted some time after the last work on them, all of them when the
 server ends, and those of a server that was killed when the next one starts. Knows no page.
 """
 
@@ -12,16 +12,17 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from deoldify_video.media.files import lock_file
-from deoldify_video.models.colorizer import LoadedNetwork
 from deoldify_video.web.film import FilmSession
-from deoldify_video.web.limits import KEEP_S, Limits
+from deoldify_video.web.limits import UNUSED_S, Limits
+from deoldify_video.web.memory import MemoryBudget
 from deoldify_video.web.photo import PhotoSession
 from deoldify_video.web.queue import DeviceQueue
 from deoldify_video.web.session import Session
-from deoldify_video.web.uploads import UploadStore
+from deoldify_video.web.uploads import Upload, UploadStore
 
 _PREFIX = "deoldify-video-web-"
 _SWEEP_S = 60.0
@@ -30,13 +31,13 @@ _SWEEP_S = 60.0
 class SessionStore:
     """All that is kept; a context that ends all runs and tidies up. `uploads` is where files arrive."""
 
-    def __init__(self, limits: Limits, keep_s: float = KEEP_S) -> None:
+    def __init__(self, limits: Limits) -> None:
         _remove_abandoned()
-        self.limits, self._keep_s = limits, keep_s
+        self.limits, self._memory = limits, MemoryBudget(limits.memory_bytes)
         self.root = Path(tempfile.mkdtemp(prefix=_PREFIX))  # mode 0700
         self._lock_file = lock_file(self.root / "lock")
-        self.uploads = UploadStore(self.root / "uploads", keep_s)
-        self.queue, self.networks = DeviceQueue(), LoadedNetwork()
+        self.uploads = UploadStore(self.root / "uploads", UNUSED_S)
+        self.queues = {kind: DeviceQueue(kind) for kind in ("photo", "film")}  # a photo does not wait for a film
         self._sessions: dict[str, Session] = {}
         self._by_tab: dict[str, Session] = {}
         self._lock = threading.Lock()
@@ -48,12 +49,27 @@ class SessionStore:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.queue.close()
+        for queue in self.queues.values():
+            queue.close()
         self._ended.set()
         self._sweeper.join()
         if self._lock_file is not None:
             self._lock_file.release()
         shutil.rmtree(self.root, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def arriving(self, address: str, expected_bytes: int) -> Iterator[Upload]:
+        """A place for a file of up to `expected_bytes` from a visitor at `address`. Raises `UsageError` where there is no room."""
+        with self.uploads.arriving(address, expected_bytes) as upload:
+            self.check_disk(address)
+            yield upload
+
+    def check_disk(self, address: str) -> None:
+        """Raise `UsageError` where all files, or those of one visitor, take too much of the disk."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        sizes = [*self.uploads.sizes(), *((session.address, _folder_bytes(session.folder)) for session in sessions)]
+        self.limits.check_disk(sum(size for _, size in sizes), sum(size for owner, size in sizes if owner == address))
 
     def admit(self, upload: Path) -> Session:
         """Take a file that has arrived out of `uploads`.
@@ -65,9 +81,11 @@ class SessionStore:
         source = folder / "source" / upload.name  # apart, so that its name is none of ours
         source.parent.mkdir(parents=True)
         try:
-            self.uploads.take(upload, source)
-            info = self.limits.admit(source)
-            session = (PhotoSession if info.kind == "photo" else FilmSession)(key, folder, source, info, self.networks)
+            address = self.uploads.take(upload, source)
+            with self._memory.lend(self.limits.reading_bytes(source)):
+                info = self.limits.admit(source)
+                make = PhotoSession if info.kind == "photo" else FilmSession
+                session = make(key, folder, source, info, address, self.queues[info.kind], self._memory)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -121,7 +139,7 @@ class SessionStore:
         with self._lock:
             for session in self._sessions.values():
                 session.used_at = now if session.busy else session.used_at
-            old = [s for s in self._sessions.values() if not s.busy and (s.unwanted or now - s.used_at > self._keep_s)]
+            old = [s for s in self._sessions.values() if not s.busy and (s.unwanted or now - s.used_at > self.limits.keep_s)]
             for session in old:
                 del self._sessions[session.key]
         for session in old:
@@ -131,6 +149,14 @@ class SessionStore:
     def _keep_sweeping(self) -> None:
         while not self._ended.wait(_SWEEP_S):
             self.sweep()
+
+
+def _folder_bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # work goes on there
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def _remove_abandoned() -> None:

@@ -12,17 +12,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deoldify_video.errors import InputError
+from deoldify_video.errors import InputError, UsageError
+from deoldify_video.web.limits import MAX_UPLOADS_PER_ADDRESS
 
 NO_UPLOAD = "There is no such upload here; drop the file again."
 
 
 @dataclass
 class Upload:
-    """An upload: its secret `key`, the `folder` of its own, and the `file` in it, None while that is on its way."""
+    """An upload: its secret `key`, the `folder` of its own, the `address` that it comes from and the bytes that it will have at most,
+    and the `file` in the folder, None while that is on its way.
+    """
 
     key: str
     folder: Path
+    address: str
+    expected_bytes: int
     file: Path | None = None
 
 
@@ -36,15 +41,19 @@ class UploadStore:
         root.mkdir()
 
     @contextlib.contextmanager
-    def arriving(self) -> Iterator[Upload]:
-        """A place for one file to arrive at; it is deleted where the block fails."""
+    def arriving(self, address: str = "", expected_bytes: int = 0) -> Iterator[Upload]:
+        """A place for one file to arrive at; it is deleted where the block fails. Raises `UsageError` for one too many."""
         key = secrets.token_urlsafe(16)
-        upload = Upload(key, self.root / key)
+        upload = Upload(key, self.root / key, address, expected_bytes)
         with self._lock:
+            if sum(other.address == address for other in self._uploads.values()) >= MAX_UPLOADS_PER_ADDRESS:
+                raise UsageError("too many files of yours are on their way at once; wait until one is read.")
             self._uploads[key] = upload
         try:
             upload.folder.mkdir()
             yield upload
+            if upload.file is not None:
+                upload.expected_bytes = upload.file.stat().st_size
         except BaseException:
             self._forget(key)
             raise
@@ -55,14 +64,23 @@ class UploadStore:
             upload = self._uploads.get(key) if isinstance(key, str) else None
         return upload.file if upload is not None and _is_safe(upload) else None
 
-    def take(self, file: Path, target: Path) -> None:
-        """Move an upload to `target`; this can be done once. Raises `InputError` where `file` is none of them."""
+    def take(self, file: Path, target: Path) -> str:
+        """Move an upload to `target`; this can be done once. Returns the address that it came from.
+
+        Raises `InputError` where `file` is none of them.
+        """
         with self._lock:
             found = next((upload for upload in self._uploads.values() if upload.file == file), None)
             if found is None or not _is_safe(found):
                 raise InputError(NO_UPLOAD)
             file.replace(target)
         self._forget(found.key)
+        return found.address
+
+    def sizes(self) -> list[tuple[str, int]]:
+        """Of each upload, where it comes from and the bytes that it has or may come to."""
+        with self._lock:
+            return [(upload.address, upload.expected_bytes) for upload in self._uploads.values()]
 
     def sweep(self) -> None:
         """Delete what nobody has asked to be coloured for the time that uploads are kept, but not what is still arriving."""

@@ -39,7 +39,7 @@ def admit(store: SessionStore) -> Callable[..., Session]:
 @pytest.fixture
 def queue() -> Iterator[DeviceQueue]:
     """The device's queue; whatever is in it ends with the test."""
-    queue = DeviceQueue()
+    queue = DeviceQueue("test")
     yield queue
     queue.close()
 

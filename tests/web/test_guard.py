@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import http.server
-import itertools
 import json
 import os
 import re
@@ -20,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from browser import served
+from requests_by_hand import FORM, JSON, LOOK, SESSIONS, ask, form, join, named, outcome, pictures, upload
 
 from deoldify_video.web.uploads import NO_UPLOAD
 
@@ -29,11 +29,6 @@ pytestmark = [
     pytest.mark.timeout(240),
 ]
 
-PATIENCE_S = 15  # for an answer; the page has it in milliseconds
-FORM = {"Content-Type": "multipart/form-data; boundary=b"}
-JSON = {"Content-Type": "application/json"}
-LOOK = [21, 1, "natural", "compact"]  # what else the form holds
-SESSIONS = map("visitor{}".format, itertools.count())
 # A new version of gradio, or a new route of ours, has to be judged before it is open.
 OPEN = {
     ("GET", "/"),
@@ -104,63 +99,6 @@ def elsewhere():
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}", asked
         server.shutdown()
-
-
-def ask(address, method, path, body=b"", headers=None):
-    """The status and the whole body of an answer."""
-    connection = http.client.HTTPConnection(address, timeout=PATIENCE_S)
-    try:
-        connection.request(method, path, body if method == "POST" else None, headers or {})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
-def form(*files):
-    """A form with files, each a name and what it holds."""
-    parts = [
-        f'--b\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode() + data + b"\r\n"
-        for name, data in files
-    ]
-    return b"".join([*parts, b"--b--\r\n"])
-
-
-def upload(address, data, name="grandma.png"):
-    """Upload a file; returns its key."""
-    status, answer = ask(address, "POST", "/gradio_api/upload", form((name, data)), FORM)
-    assert status == 200, answer
-    (key,) = json.loads(answer)
-    return key
-
-
-def join(address, data, **others):
-    """Drop what `data` says; returns the status, the answer, and the session."""
-    session = next(SESSIONS)
-    body = {"data": data, "fn_index": 0, "session_hash": session, **others}
-    return *ask(address, "POST", "/gradio_api/queue/join", json.dumps(body), JSON), session
-
-
-def outcome(address, data):
-    """All that a visitor is shown of what they dropped."""
-    status, answer, session = join(address, data)
-    assert status == 200, answer
-    status, told = ask(address, "GET", f"/gradio_api/queue/data?session_hash={session}")
-    assert status == 200
-    return told.decode()
-
-
-def named(path, **others):
-    """The form in which a browser sends a file."""
-    return {"path": path, "meta": {"_type": "gradio.FileData"}, **others}
-
-
-def pictures(address, told):
-    """The pictures to which the visitor is sent."""
-    found = sorted(set(re.findall(r"/session/[\w-]+/[\w-]+\.jpg", told)))
-    answers = [ask(address, "GET", path) for path in found]
-    assert {status for status, _ in answers} <= {200}
-    return [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for _, data in answers]
 
 
 def hostile_paths(photo, folder, elsewhere, tmp_path):

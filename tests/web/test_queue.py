@@ -8,7 +8,7 @@ import time
 import pytest
 
 from deoldify_video.errors import InputError, StoppedError, UsageError
-from deoldify_video.web.limits import MAX_WAITING
+from deoldify_video.web.limits import MAX_WAITING, MAX_WAITING_PER_ADDRESS
 
 
 class Looping:
@@ -93,9 +93,21 @@ def test_a_job_tells_what_it_is_at(queue):
 def test_the_queue_has_an_end(queue):
     loop = Looping([])
     queue.submit(loop)
-    waiting = [queue.submit(lambda run: None) for _ in range(MAX_WAITING)]
+    waiting = [queue.submit(lambda run: None, f"visitor {number}") for number in range(MAX_WAITING)]
     with pytest.raises(UsageError, match=f"{MAX_WAITING} others are waiting"):
-        queue.submit(lambda run: None)
+        queue.submit(lambda run: None, "another")
     waiting[0].stop()
-    queue.submit(lambda run: None)
+    queue.submit(lambda run: None, "another")
+    loop.go_on.set()
+
+
+def test_one_address_cannot_fill_the_queue(queue):
+    loop = Looping([])
+    queue.submit(loop, "first")
+    waiting = [queue.submit(lambda run: None, "greedy") for _ in range(MAX_WAITING_PER_ADDRESS)]
+    with pytest.raises(UsageError, match=f"{MAX_WAITING_PER_ADDRESS} files of yours"):
+        queue.submit(lambda run: None, "greedy")
+    queue.submit(lambda run: None, "another")
+    waiting[0].stop()
+    queue.submit(lambda run: None, "greedy")
     loop.go_on.set()

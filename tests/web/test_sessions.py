@@ -27,7 +27,7 @@ PALE = FilmOptions(color=replace(LOOK, saturation=0.5))
 
 @pytest.fixture
 def networks(stub_spec, store):
-    return store.networks
+    return [queue.networks for queue in store.queues.values()]
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def photo_session(photo, admit, networks):
 @pytest.fixture
 def asked(networks):
     """How many pictures the network has seen."""
-    network = networks.colorizer(LOOK).network
-    return lambda: sum(network.batches)
+    loaded = [each.colorizer(LOOK).network for each in networks]
+    return lambda: sum(sum(network.batches) for network in loaded)
 
 
 def color_of(path):

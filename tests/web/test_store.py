@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from synth import make_film
 
 from deoldify_video.errors import InputError, UsageError
 from deoldify_video.media.files import lock_file
-from deoldify_video.web.limits import Limits
+from deoldify_video.web.limits import UNUSED_S, Limits, visitor_address
 from deoldify_video.web.store import SessionStore
 
 
@@ -81,7 +84,7 @@ def test_files_are_deleted_after_their_time_but_not_while_they_are_worked_on(fil
     busy, idle, fresh = admit(film), admit(film), admit(film)
     go_on = threading.Event()
     busy.run = queue.submit(lambda run: go_on.wait(10))
-    busy.used_at = idle.used_at = time.monotonic() - 3601
+    busy.used_at = idle.used_at = time.monotonic() - 24 * 3600 - 1
     store.sweep()
     assert store.find(idle.key) is None
     assert not idle.folder.exists()
@@ -90,7 +93,7 @@ def test_files_are_deleted_after_their_time_but_not_while_they_are_worked_on(fil
     go_on.set()
     busy.run.result()
     store.sweep()
-    assert busy.folder.exists(), "its hour begins when the work ends"
+    assert busy.folder.exists(), "its time begins when the work ends"
 
 
 def test_something_new_stops_the_old_run_and_takes_its_place(film, store, admit, queue):
@@ -137,3 +140,78 @@ def test_names_are_kept_but_never_lead_out_of_the_folder(film, store, admit):
     session = admit(film, "Tante Käthe & Co.mp4")
     assert session.source.name == "Tante Käthe & Co.mp4"
     assert store.file(session.key, str(Path("..") / "lock")) is None
+
+
+def test_a_photo_does_not_wait_for_a_film(film, admit, tmp_path):
+    photo, let_go = tmp_path / "a.png", threading.Event()
+    cv2.imwrite(str(photo), np.zeros((20, 30), np.uint8))
+    first, second, third = admit(film), admit(film), admit(photo)
+    running, waiting = first.submit(lambda run: let_go.wait(20)), second.submit(lambda run: None)
+    assert third.submit(lambda run: "done").result() == "done"
+    assert not running.ended
+    assert second.queue.ahead_of(waiting) == 1
+    let_go.set()
+    waiting.result()
+
+
+def test_files_count_against_the_disk_of_all_and_of_one_address(film, store, admit):
+    small = dataclasses.replace(store.limits, disk_bytes=5 * film.stat().st_size)
+    session = admit(film)
+    session.address = "a"
+    store.limits = small
+    store.check_disk("a")
+    (session.folder / "result.mp4").write_bytes(bytes(2 * film.stat().st_size))
+    with pytest.raises(UsageError, match="you have too many files here"):
+        store.check_disk("a")
+    store.check_disk("b")
+    with (
+        store.arriving("b", film.stat().st_size),
+        pytest.raises(UsageError, match="no room for more"),
+        store.arriving("b", 10**6),
+    ):
+        pass
+    store.check_disk("b")
+
+
+def test_uploads_that_nobody_used_are_deleted(store):
+    with store.arriving("a", 1) as upload:
+        upload.file = upload.folder / "a.png"
+        upload.file.write_bytes(b"x")
+    store.sweep()
+    assert store.uploads.find(upload.key)
+    long_ago = time.time() - UNUSED_S - 1
+    os.utime(upload.folder, (long_ago, long_ago))
+    store.sweep()
+    assert store.uploads.find(upload.key) is None
+    assert not upload.folder.exists()
+
+
+def test_a_photo_that_needs_more_memory_than_is_lent_is_refused_by_its_header(tmp_path):
+    path = tmp_path / "large.png"
+    cv2.imwrite(str(path), np.zeros((1000, 1500), np.uint8))
+    limits = Limits(memory_bytes=20_000_000)
+    with pytest.raises(
+        InputError, match=r"is a photo of 1500x1000, and would take 30(\.\d+)? MB of memory; this page lends 20 MB"
+    ):
+        limits.reading_bytes(path)
+    assert Limits().reading_bytes(path) == pytest.approx(15_000_000, rel=0.01)
+
+
+def test_a_film_with_huge_frames_is_refused(tmp_path):
+    film = make_film(tmp_path / "huge.mp4", size=(4400, 3200), frames=1, audio=None)
+    with pytest.raises(InputError, match="has frames of 4400x3200"):
+        Limits().admit(film)
+
+
+@pytest.mark.parametrize(
+    ("host", "counted"),
+    [
+        ("10.1.2.3", "10.1.2.3"),
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("2001:db8::5", "2001:db8::/64"),
+        ("testclient", "testclient"),
+        (None, ""),
+    ],
+)
+def test_by_which_address_a_visitor_is_counted(host, counted):
+    assert visitor_address(host) == counted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from deoldify_video.cli.app import main
 from deoldify_video.cli.commands.web import is_local
+from deoldify_video.web.passwords import Passwords, add_user
 
 
 @pytest.fixture
@@ -39,7 +41,9 @@ def test_letting_others_in_is_warned_of(run):
     code, err, noted = run("--host", "0.0.0.0", "--max-megabytes", "7", "--max-minutes", "2")
     assert (code, noted["local"]) == (0, False)
     assert (noted["limits"].max_bytes, noted["limits"].max_duration_s) == (7_000_000, 120)
-    assert err.startswith("Warning: everybody who can reach 0.0.0.0 can use the page")
+    assert err.startswith("Warning: everybody who can reach any network that this computer is in, the internet too")
+    for words in ("without any password (--auth FILE", "unencrypted", "do not see each other"):
+        assert words in err
 
 
 @pytest.mark.parametrize(
@@ -74,3 +78,31 @@ def test_a_port_that_is_taken_is_said():
     assert done.returncode == 2
     assert "choose another --port" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_user_is_added_and_asked_for(tmp_path):
+    file = tmp_path / "users"
+    arguments = [sys.executable, "-m", "deoldify_video", "web", "--auth", str(file), "--add-user", "anna"]
+    done = subprocess.run(arguments, check=False, timeout=100, capture_output=True, text=True, input="secret\nsecret\n")
+    assert done.returncode == 0, done.stderr
+    assert Passwords(file).accept("Basic " + base64.b64encode(b"anna:secret").decode(), "a")
+    assert "secret" not in done.stdout + done.stderr
+
+
+def test_a_user_needs_a_file(run):
+    code, err, _ = run("--add-user", "anna")
+    assert code == 2
+    assert "--auth FILE" in err
+
+
+def test_with_a_password_the_warning_is_another(run, tmp_path):
+    add_user(tmp_path / "users", "anna", "secret")
+    _, err, noted = run("--host", "192.168.1.7", "--auth", tmp_path / "users")
+    assert "everybody who can reach 192.168.1.7 and has a password" in err
+    assert noted["passwords"] is not None
+
+
+def test_a_file_of_users_that_is_none_is_refused(run, tmp_path):
+    code, err, noted = run("--auth", tmp_path / "nothing")
+    assert (code, noted) == (2, {})
+    assert "--add-user" in err
