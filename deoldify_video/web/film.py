@@ -141,7 +141,9 @@ class _Pace:
         text = f"Colouring frame {progress.frames:,}"
         if progress.total:
             text += f" of {progress.total:,}"
-            left_s = (now - self._began) / (progress.frames - self._first) * (progress.total - progress.frames)
+            frame_s = (now - self._began) / (progress.frames - self._first)
+            left_s = frame_s * (progress.total - progress.frames)
+            text += f", {1 / frame_s:.1f} a second" if frame_s else ""
             text += f", about {format_duration(left_s)} left" if progress.frames < progress.total else "; checking the film"
         self._run.tell(text, _COLOR_SHARE * share)
 

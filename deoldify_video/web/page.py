@@ -225,7 +225,7 @@ class Form:
         try:
             updates = show(run.result())
         except StoppedError:
-            updates = {self.status: fragments.notes(["Stopped."])}
+            updates = {self.status: fragments.notes(["Stopped. With the same settings, the same button goes on from there."])}
         except Exception as error:
             updates = {self.status: fragments.problem(error_message(error, session.source))}
         yield {**updates, self.stop: gr.update(visible=False)}

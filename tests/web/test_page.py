@@ -171,8 +171,9 @@ def test_a_run_that_is_stopped_frees_the_device(open_page, long_film, photo):
     page = open_page()
     drop(page, long_film)
     begin_whole_film(page)
+    page.wait_for_selector("text=/of 12,000, [\\d.]+ a second, about .* left/")
     page.get_by_role("button", name="Stop").click()
-    page.wait_for_selector("#status :text('Stopped.')", timeout=10_000)
+    page.wait_for_selector("#status :text('the same button goes on from there')", timeout=10_000)
     drop(page, photo)
     page.wait_for_selector(".dv-slider", timeout=20_000)
 
