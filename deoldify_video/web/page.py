@@ -12,7 +12,7 @@ import gradio as gr
 
 from deoldify_video.color.style import STYLES
 from deoldify_video.errors import StoppedError, UsageError
-from deoldify_video.formatting import format_duration, format_timecode
+from deoldify_video.formatting import format_timecode
 from deoldify_video.models.registry import MODELS
 from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions, JobOptions
 from deoldify_video.web import fragments
@@ -45,7 +45,7 @@ class Form:
         self._store = store
         networks = installed_networks()
         default = MODELS[networks[0]]
-        gr.Markdown(f"# {TITLE}\n{_INTRO.format(keep=format_duration(store.limits.keep_s))} Files may have {store.limits}.")
+        gr.Markdown(f"# {TITLE}\n{_INTRO.format(keep=f"{store.limits.keep_s / 3600:g} hours")} Files may have {store.limits}.")
         self.drop = gr.File(label="A photo or a film", height=170, elem_id="drop")
         with gr.Row(elem_classes="dv-status"):
             self.status = gr.HTML(elem_id="status", elem_classes="dv-html", scale=8)
