@@ -26,7 +26,7 @@ from deoldify_video.web.store import SessionStore
 
 TITLE = "Old photos and films in colour"
 _INTRO = (
-    "Drop a black-and-white photo or film. It stays on the computer that runs this page, and is deleted after {keep}. "
+    "Drop a black-and-white photo or film. It stays on the computer that runs this page, and is deleted after {hours:g} hours. "
     "The colours are plausible, not true: nobody knows what a dress was."
 )
 _GONE = "There is nothing here any more: files are deleted some time after the last work on them. Drop yours again."
@@ -45,7 +45,7 @@ class Form:
         self._store = store
         networks = installed_networks()
         default = MODELS[networks[0]]
-        gr.Markdown(f"# {TITLE}\n{_INTRO.format(keep=f"{store.limits.keep_s / 3600:g} hours")} Files may have {store.limits}.")
+        gr.Markdown(f"# {TITLE}\n{_INTRO.format(hours=store.limits.keep_s / 3600)} Files may have {store.limits}.")
         self.drop = gr.File(label="A photo or a film", height=170, elem_id="drop")
         with gr.Row(elem_classes="dv-status"):
             self.status = gr.HTML(elem_id="status", elem_classes="dv-html", scale=8)
