@@ -7,7 +7,7 @@ a low temperature picks the likeliest colour, a high one the cautious average.
 - Encoder: EfficientNet-Lite, which has learnt ImageNet before (`efficientnet_lite.py`).
 - Context: at stride 32 every place attends to every other (Vaswani et al. 2017), so that one thing gets one colour.
 - Decoder: 3x3 convolutions up to stride 4, with the encoder's features of each stride (Ronneberger et al. 2015).
-- Two looks: beside the picture at its own size the network sees a coarse copy, and the mean of both log-probabilities counts.
+- Two looks: beside the picture at its own size the network sees a coarse copy, and a mean of both log-probabilities counts.
   The coarse look knows what is shown, the fine one where it ends.
 - Prior: colours that are known already (a user's points, a reference, an earlier shot) with a confidence, at stride 4. Its branch
   has no bias and is multiplied by the confidence: without a prior the answer is exactly the same as if it were not there.
@@ -31,6 +31,7 @@ from deoldify_video.models.weights import CONFIG_KEY, read_weights
 OUTPUT_STRIDE = 4  # the palette distribution is given per 4x4 pixels
 STRIDE = 32  # sides of the picture are multiples of it
 COARSE_PX = 128  # square root of the area of the coarse look
+COARSE_SHARE = 0.6  # of the coarse look in the answer
 _FINE_ENOUGH = 1.25  # pictures less than this much larger than the coarse look are looked at once
 _PRIOR_SCALE = 50.0  # ab units that count as 1 on the prior's planes
 _PRIOR_WIDTH = 32
@@ -164,7 +165,7 @@ class Compact(nn.Module):
             prior = shrunk_prior(prior, (size[0] // OUTPUT_STRIDE, size[1] // OUTPUT_STRIDE))
         coarse = self.logits(small, prior)
         coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
-        return 0.5 * (fine + coarse)  # the softmax takes care of what the two lack to log-probabilities but for one constant
+        return torch.lerp(fine, coarse, COARSE_SHARE)  # log-probabilities but for a constant, which the softmax does not see
 
     def guided(self, x: Tensor, hint_ab: Tensor, hint_mask: Tensor) -> Tensor:
         """As `forward`, told ab (B, 2, H, W) in Lab units where `hint_mask` (B, 1, H, W) is 1."""
