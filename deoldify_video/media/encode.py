@@ -25,6 +25,7 @@ from deoldify_video.media.files import output_errors
 from deoldify_video.media.probe import BOTTOM_FIRST, RANGE_FULL, RANGE_LIMITED, MediaInfo
 from deoldify_video.options import EncodeOptions
 
+THREADS = 8  # of an encoder: what comes out depends on them, so it must not be as many as the machine has processors
 SEGMENT_TIME_BASE = Fraction(1, 1000)  # Matroska's; one tick is one frame here
 
 
@@ -47,7 +48,7 @@ class Codec:
 os.environ.setdefault("SVT_LOG", "1")
 CODECS = {
     "h264": Codec("libx264", "veryfast", 18, (8, 10)),
-    "hevc": Codec("libx265", "fast", 20, (8, 10, 12), settings={"x265-params": "log-level=error"}),
+    "hevc": Codec("libx265", "fast", 20, (8, 10, 12), settings={"x265-params": "log-level=error:frame-threads=4"}),
     "av1": Codec("libsvtav1", "8", 28, (8, 10), even_size=True),
     "ffv1": Codec("ffv1", None, None, (8, 10, 12, 16)),
     "prores": Codec("prores_ks", None, None, (10,), chroma="422", settings={"profile": "3", "vendor": "apl0"}),
@@ -99,7 +100,9 @@ def picture_format(options: EncodeOptions, width: int, height: int, depth: int) 
 def _add_encoder(container: Any, codec: str, rate: Fraction, settings: Mapping[str, str]) -> Any:
     encoder = CODECS[codec]
     try:
-        return container.add_stream(encoder.encoder, rate=rate, options={**encoder.settings, **settings})
+        stream = container.add_stream(encoder.encoder, rate=rate, options={**encoder.settings, **settings})
+        stream.codec_context.thread_count = THREADS
+        return stream
     except (av.error.FFmpegError, ValueError) as error:
         raise DependencyError(
             f"this PyAV has no encoder {encoder.encoder} for {codec}", remedy="choose another --codec"
