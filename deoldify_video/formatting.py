@@ -1,9 +1,14 @@
-"""Text for people: where something is in a film, how long something takes, how large it is, what a file is called."""
+"""Text for people: where something is in a film, how long something takes, how large it is, what a file is called; and pages of it."""
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def format_timecode(seconds: float) -> str:
@@ -31,3 +36,27 @@ def printable(text: str | Path) -> str:
     """`text` for people: what cannot be shown is written as its code."""
     readable = os.fsencode(str(text)).decode("utf-8", "backslashreplace")
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in readable)
+
+
+def html_template(package: str, name: str) -> Template:
+    """The template of a page that needs no other file; it lies in `package`. Values are made printable and escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def shown(value: Any) -> str:
+        return value if isinstance(value, Markup) else printable(str(value))
+
+    def jpeg(data: bytes) -> Markup:
+        return Markup("data:image/jpeg;base64,") + base64.b64encode(data).decode("ascii")
+
+    pages = Environment(
+        loader=PackageLoader(package, "."),
+        autoescape=True,
+        finalize=shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    pages.filters |= {"timecode": format_timecode, "duration": format_duration, "jpeg": jpeg}
+    return pages.get_template(name)

@@ -76,7 +76,7 @@ def test_the_page_tells_everything_and_needs_nothing_else(page):
         assert words in text
     assert "2 segments are kept" in text
     assert "72.0" in text  # two films in 100 seconds
-    assert "deoldify-video colorize &#x27;/archive/&lt;b&gt;it&#x27;&quot;&#x27;&quot;&#x27;s.mp4&#x27; -o" in text
+    assert "deoldify-video colorize &#39;/archive/&lt;b&gt;it&#39;&#34;&#39;&#34;&#39;s.mp4&#39; -o" in text
     assert "--style vibrant" in text
     assert "<b>it" not in text
     assert "the film ends early &amp; &lt;badly&gt;." in text

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -202,3 +203,8 @@ def test_a_name_cannot_smuggle_markup_into_the_report(films, tmp_path):
     path = tmp_path / "<b>film.mkv"
     path.write_bytes(films["short"].read_bytes())
     assert "<b>film" not in film_html(evaluate_film(path))
+
+
+def test_a_name_that_is_no_text_stands_in_the_report(films):
+    score = replace(evaluate_film(films["short"]), film="reel \udcff.mkv")
+    assert rb"<h1>reel \xff.mkv</h1>" in film_html(score).encode()
