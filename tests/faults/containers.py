@@ -1,4 +1,4 @@
-"""What every container keeps, by codec and by sound; prints the tables of docs/reliability.md.
+"""Tries what every container keeps, by codec and by sound; prints the tables of docs/reliability.md.
 
     python tests/faults/containers.py
 
