@@ -43,11 +43,11 @@ class CompactConfig:
     of neighbouring palette colours in ab.
     """
 
-    encoder: str = "lite2"
+    encoder: str = "lite0"
     decoder: tuple[int, int, int] = (128, 96, 64)
     context: int = 256
     context_blocks: int = 2
-    palette_step: float = 12.0
+    palette_step: float = 16.0
 
 
 def gamut_palette(step: float) -> Tensor:
