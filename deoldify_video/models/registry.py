@@ -53,7 +53,7 @@ _COMPACT = ModelSpec(
     photo_render_factor=21,
     weights="compact.safetensors",
     # One temperature for all: the mode of the distribution is often grey, so a lower one is surer of itself but less colourful.
-    styles={"natural": Style(0.6, 1.95), "vibrant": Style(0.6, 2.4), "muted": Style(0.6, 1.1)},
+    styles={"natural": Style(0.6, 1.72), "vibrant": Style(0.6, 2.05), "muted": Style(0.6, 1.0)},
     mark=("palette", None),
     half_on_cpu=True,
 )
