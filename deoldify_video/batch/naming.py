@@ -85,5 +85,10 @@ def is_named_as_media(path: Path) -> bool:
 
 
 def _as_text(part: str) -> str:
-    """A name as valid text: bytes that are none become `%` and their hexadecimal code."""
-    return "".join(f"%{ord(sign) - 0xDC00:02X}" if 0xDC80 <= ord(sign) <= 0xDCFF else sign for sign in part)
+    """A name as valid text: bytes that are none become `%` and their hexadecimal code, and so do halves of surrogate pairs."""
+    return "".join(_code(ord(sign)) if 0xD800 <= ord(sign) <= 0xDFFF else sign for sign in part)
+
+
+def _code(surrogate: int) -> str:
+    is_byte = 0xDC80 <= surrogate <= 0xDCFF  # as Python keeps the bytes of names that are no text
+    return f"%{surrogate - 0xDC00:02X}" if is_byte else f"%{surrogate:04X}"

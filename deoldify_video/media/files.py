@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import av.error
 from filelock import BaseFileLock, FileLock, Timeout
 
 from deoldify_video.errors import OutputError, UsageError
@@ -102,6 +101,8 @@ def sync_folder(folder: Path) -> None:
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
     """Translate PyAV's and the system's errors while writing `path` into `OutputError`."""
+    import av.error  # late: commands that write nothing start without it
+
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:

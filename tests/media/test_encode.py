@@ -1,4 +1,4 @@
-"""What an encoder makes does not depend on the machine that it runs on."""
+"""That an encoder makes does not depend on the machine that it runs on."""
 
 from __future__ import annotations
 

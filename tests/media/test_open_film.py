@@ -15,7 +15,7 @@ from deoldify_video.evaluation.film import read_pictures
 from deoldify_video.media import decode
 from deoldify_video.media.decode import DecodeStats, frame_rgb, open_film
 from deoldify_video.media.probe import probe
-from deoldify_video.training.sources import candidates
+from deoldify_video.training.sources import found_pictures
 
 PACKAGE = Path(__file__).parents[2] / "deoldify_video"
 CHROMA = 176
@@ -32,7 +32,7 @@ def evaluated(path):
 
 
 def gathered(path):
-    (found,) = candidates([path], 1)
+    (found,) = found_pictures([path], 1)
     return found.picture
 
 
