@@ -1,4 +1,4 @@
-"""That an encoder makes does not depend on the machine that it runs on."""
+"""The output of an encoder does not depend on the machine that it runs on."""
 
 from __future__ import annotations
 
