@@ -1,4 +1,5 @@
-"""Colorizes samples and sets them side by side: grey on the left, the program's colours on the right.
+"""Colorizes samples and sets them side by side: grey, the program's colours, and, where `NAME.hints.json` lies beside the photo,
+those with its hints.
 
     python samples/before_after.py docs/images/before-after.png [PHOTO...]
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -28,9 +30,15 @@ def main(output: Path, photos: list[Path]) -> None:
     rows = []
     for photo in photos:
         with tempfile.TemporaryDirectory() as folder:
-            colored = Path(folder) / "coloured.png"
+            colored, hinted = Path(folder) / "coloured.png", Path(folder) / "hinted.png"
             colorize_photo(photo, colored, options, colorizer=colorizer)
-            rows.append(side_by_side(_read(photo), _read(colored)))
+            pictures = [_read(photo), _read(colored)]
+            hints = photo.with_suffix(".hints.json")
+            if hints.exists():
+                told = replace(options, color=replace(options.color, hints=hints))
+                colorize_photo(photo, hinted, told, colorizer=colorizer)
+                pictures.append(_read(hinted))
+            rows.append(side_by_side(pictures))
     width = max(row.shape[1] for row in rows)
     padded = [
         cv2.copyMakeBorder(row, 0, GAP_PX, 0, width - row.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3) for row in rows
@@ -39,12 +47,13 @@ def main(output: Path, photos: list[Path]) -> None:
     cv2.imwrite(str(output), np.vstack(padded)[:-GAP_PX], [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
-def side_by_side(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Two pictures (H, W, 3) in a row with a gap."""
-    size = (round(before.shape[1] * ROW_HEIGHT_PX / before.shape[0]), ROW_HEIGHT_PX)
+def side_by_side(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Pictures of one shape (H, W, 3) in a row with gaps."""
+    height, width = pictures[0].shape[:2]
+    size = (round(width * ROW_HEIGHT_PX / height), ROW_HEIGHT_PX)
     gap = np.full((ROW_HEIGHT_PX, GAP_PX, 3), 255, np.uint8)
-    before, after = (np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA), np.uint8) for p in (before, after))
-    return np.hstack([before, gap, after])
+    scaled = [np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8) for picture in pictures]
+    return np.hstack([part for picture in scaled for part in (gap, picture)][1:])
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
