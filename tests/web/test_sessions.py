@@ -12,6 +12,7 @@ from synth import colorfulness, make_film, planes, sound_packets
 
 from deoldify_video.errors import InputError, StoppedError
 from deoldify_video.images.photo_io import read_photo
+from deoldify_video.models.registry import MODELS
 from deoldify_video.options import ColorOptions, DecodeOptions, FilmOptions, JobOptions, SegmentOptions
 from deoldify_video.photo import colorize_photo
 from deoldify_video.web import film as film_module
@@ -238,6 +239,7 @@ def test_what_nobody_foresaw_is_logged_and_told_without_its_details(store, caplo
 
 def test_only_networks_that_are_installed_are_offered(tmp_path, monkeypatch):
     monkeypatch.setenv("DEOLDIFY_VIDEO_MODELS", str(tmp_path))
+    monkeypatch.setitem(MODELS, "compact", replace(MODELS["compact"], weights="compact.safetensors"))
     assert installed_networks() == ["compact"]
     (tmp_path / "eccv16.safetensors").write_bytes(b"weights")
     assert installed_networks() == ["compact", "eccv16"]
