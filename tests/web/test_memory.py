@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+
 from deoldify_video.web.memory import MemoryBudget
 
 
@@ -61,10 +63,9 @@ def test_who_wants_more_than_all_is_alone():
 
 def test_an_error_gives_the_memory_back():
     budget = MemoryBudget(100)
-    try:
-        with budget.lend(100):
-            raise ValueError
-    except ValueError:
-        pass
+    with pytest.raises(ValueError), budget.lend(100):  # noqa: PT011
+        raise ValueError
+    lent = False
     with budget.lend(100):
-        pass
+        lent = True
+    assert lent
